@@ -1,0 +1,5 @@
+"""`python -m advtrain`."""
+
+from advtrain.cli import main
+
+main()

@@ -1,0 +1,192 @@
+"""The command line: arguments in, exit codes out. Imports torch only where a command trains."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+
+from advtrain.errors import AdvtrainError, Interrupted
+
+app = typer.Typer(
+    help="Does my adversarial training converge, and if not, why?",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+class Resume(StrEnum):
+    """What to do about a run that is already there."""
+
+    auto = "auto"
+    never = "never"
+    require = "require"
+
+
+def complete_override(incomplete: str) -> list[str]:
+    """Keys for the shell's completion of KEY=VALUE."""
+    from advtrain.config.overrides import keys_of_sections
+
+    sections = keys_of_sections()
+    keys = [f"{s}.{k}" for s, keys in sections.items() for k in keys] + list(sections)
+    return [f"{key}=" for key in keys if key.startswith(incomplete)]
+
+
+Config = Annotated[Path, typer.Argument(metavar="CONFIG", help="A YAML file; see configs/.")]
+Overrides = Annotated[
+    Optional[list[str]],  # noqa: UP045 (typer reads it at run time)
+    typer.Argument(
+        metavar="[KEY=VALUE ...]",
+        help="Overrides, such as eps=8/255 or schedule.milestones=[20,30].",
+        autocompletion=complete_override,
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+
+
+@app.command()
+def train(
+    config: Config,
+    overrides: Overrides = None,
+    from_run: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--from", metavar="RUN", help="Go on from another run's last.pt."),
+    ] = None,
+    runs_dir: Annotated[Path, typer.Option(help="Where the runs' directories are.")] = Path("runs"),
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
+    resume: Annotated[
+        Resume,
+        typer.Option(help="auto goes on where a run stopped; never refuses to, require insists."),
+    ] = Resume.auto,
+    print_config: Annotated[
+        bool, typer.Option("--print-config", help="Print the whole config and end.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done and end.")
+    ] = False,
+    as_json: AsJson = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", help="No table of epochs and no charts.")
+    ] = False,
+) -> None:
+    """Train one config to its end, or go on where it stopped."""
+    from advtrain.config.load import load_config
+
+    loaded = load_config(config, overrides or [])
+    if print_config or dry_run:
+        from advtrain.listings import print_plan, print_resolved
+
+        if print_config:
+            print_resolved(loaded, runs_dir, from_run)
+        else:
+            print_plan(loaded, runs_dir, from_run, resume.value)
+        return
+    from rich.console import Console
+
+    from advtrain.console import summary, watching
+    from advtrain.experiment import train as run_experiment
+
+    with interruptible(), watching(quiet) as observer:
+        run = run_experiment(
+            loaded,
+            runs_dir,
+            device=device,
+            resume=resume.value,
+            from_run=from_run,
+            observer=observer,
+        )
+    if as_json:
+        print_json(run.to_json())
+    elif quiet:
+        print(run.dir)
+    else:
+        summary(run, Console(highlight=False))
+
+
+@app.command()
+def status(
+    folder: Annotated[Path, typer.Argument(help="Where to look for runs.")] = Path("runs"),
+    as_json: AsJson = False,
+) -> None:
+    """List the runs below a folder and what became of them."""
+    from advtrain.listings import print_status, runs_below, status_json
+
+    runs = runs_below(folder)
+    if as_json:
+        print_json(status_json(runs))
+    else:
+        print_status(runs, folder)
+
+
+@app.command()
+def models() -> None:
+    """List the models that a config can name."""
+    from advtrain.listings import print_models
+
+    print_models()
+
+
+@app.command()
+def datasets() -> None:
+    """List the datasets that a config can name."""
+    from advtrain.listings import print_datasets
+
+    print_datasets()
+
+
+@app.command()
+def schema(as_json: AsJson = False) -> None:
+    """Show every key of a config with its default and meaning (--json: a JSON Schema)."""
+    if as_json:
+        from advtrain.config.schema import Config as ConfigSchema
+
+        print_json(ConfigSchema.model_json_schema())
+    else:
+        from advtrain.listings import print_schema
+
+        print_schema()
+
+
+def print_json(result: dict[str, Any]) -> None:
+    """One object on stdout."""
+    print(json.dumps(result, indent=2, allow_nan=False))
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Ctrl-C and SIGTERM end with exit code 130 and the command that goes on."""
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    except (KeyboardInterrupt, Interrupted) as error:
+        what = str(error) or "interrupted before training began"
+        command = shlex.join(["advtrain", *sys.argv[1:]])
+        raise Interrupted(f"{what}\nto go on: {command}") from None
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def main() -> None:
+    """Run the command line; a user's mistake is one clear message, never a traceback."""
+    try:
+        app()
+    except AdvtrainError as error:
+        print(error, file=sys.stderr)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:  # the reader of a pipe has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)

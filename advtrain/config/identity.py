@@ -1,0 +1,55 @@
+"""What makes two configs the same experiment, and a config as text."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from advtrain.config.names import MODELS
+from advtrain.config.schema import Config
+from advtrain.errors import AdvtrainError
+
+
+def identity(config: Config, parent: str | None = None) -> str:
+    """Eight hex digits of a hash over the keys that differ from the schema's defaults.
+
+    `parent` names the run that this one goes on from. The seed always counts; name and
+    paths never do (of `model.weights` the content does), so a folder may move and a new
+    key with a default leaves every identity as it was.
+    """
+    keys = config.model_dump(exclude_defaults=True, exclude={"name", "seed"})
+    for section in Config.CHOICES:  # exclude_defaults drops each choice's own name
+        chosen = getattr(config, section)
+        if chosen.name != Config.model_fields[section].default.name:
+            keys.setdefault(section, {})["name"] = chosen.name
+    keys["dataset"].pop("root", None)
+    if config.model.weights:
+        keys["model"]["weights"] = _digest(config.model.weights)
+    if config.model.name in MODELS:
+        defaults = MODELS[config.model.name].args().model_dump()
+        args = {k: v for k, v in config.model.args.items() if v != defaults[k]}
+        keys["model"] = {k: v for k, v in keys["model"].items() if k != "args"}
+        keys["model"] |= {"args": args} if args else {}
+    keys |= {"seed": config.seed, "parent": parent}
+    canonical = json.dumps(keys, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:8]
+
+
+@cache
+def _digest(weights: str) -> str:
+    try:
+        return hashlib.sha256(Path(weights).read_bytes()).hexdigest()
+    except OSError as error:
+        raise AdvtrainError(f"model.weights: {weights}: {error.strerror}") from None
+
+
+def to_yaml(config: Config, header: str = "") -> str:
+    """The whole config, defaults included; loading it gives an equal config."""
+    data: dict[str, Any] = config.model_dump(mode="json")
+    comment = "".join(f"# {line}\n" for line in header.splitlines())
+    return comment + yaml.safe_dump(data, sort_keys=False, allow_unicode=True)

@@ -1,0 +1,185 @@
+"""What can be named in a config: models and datasets, with their arguments. Imports no torch.
+
+The code behind each name is found by its `builder` path and imported only when it is used.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib.util
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+
+class Args(BaseModel):
+    """The arguments that a built-in model takes under `model.args`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class MlpArgs(Args):
+    """Arguments of `mlp`."""
+
+    width: int = Field(256, ge=1, description="units of each hidden layer")
+    depth: int = Field(2, ge=1, description="hidden layers")
+
+
+class LstmArgs(Args):
+    """Arguments of `lstm`."""
+
+    hidden: int = Field(128, ge=1, description="units of the recurrent state")
+    layers: int = Field(1, ge=1, description="stacked LSTM layers")
+
+
+class WideResNetArgs(Args):
+    """Arguments of `wide_resnet`."""
+
+    depth: int = Field(34, ge=10, le=10_000, description="layers, of the form 6n + 4")
+    width: int = Field(10, ge=1, description="widening factor")
+    dropout: float = Field(0.0, ge=0, lt=1, description="dropout inside each block")
+
+    @field_validator("depth")
+    @classmethod
+    def _form(cls, depth: int) -> int:
+        if depth % 6 != 4:
+            raise ValueError(f"expected 6n + 4 layers (10, 16, 22, 28, 34, ...), got {depth}")
+        return depth
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """A built-in model: one line about it, where its builder is, what it takes."""
+
+    doc: str
+    builder: str
+    args: type[Args] = Args
+
+
+MODELS: dict[str, ModelInfo] = {
+    "small_cnn": ModelInfo(
+        "two 3x3 convolutions (16, 32) and 64 hidden units: the digits network",
+        "advtrain.learning.models.cnn:small_cnn",
+    ),
+    "madry_cnn": ModelInfo(
+        "two 5x5 convolutions (32, 64) and 1024 hidden units (Madry et al. 2018, MNIST)",
+        "advtrain.learning.models.cnn:madry_cnn",
+    ),
+    "mlp": ModelInfo("fully connected, ReLU", "advtrain.learning.models.plain:mlp", MlpArgs),
+    "lstm": ModelInfo(
+        "recurrent: the image's rows as a sequence",
+        "advtrain.learning.models.plain:Lstm",
+        LstmArgs,
+    ),
+    "preact_resnet18": ModelInfo(
+        "pre-activation ResNet-18 for small images (He et al. 2016; Rice et al. 2020)",
+        "advtrain.learning.models.resnet:preact_resnet18",
+    ),
+    "wide_resnet": ModelInfo(
+        "wide residual network (Zagoruyko & Komodakis 2016)",
+        "advtrain.learning.models.resnet:wide_resnet",
+        WideResNetArgs,
+    ),
+}
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """A built-in dataset: its size, and for downloads the torchvision class and the files."""
+
+    doc: str
+    shape: tuple[int, int, int]  # channels, height, width
+    classes: int
+    train: int
+    test: int
+    torchvision: str = ""
+    files: str = ""  # under dataset.root, for those who must bring them by hand
+
+
+def _idx(folder: str) -> str:
+    names = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")
+    return ", ".join(f"{folder}/raw/{name}-ubyte.gz" for name in names)
+
+
+DATASETS: dict[str, DatasetInfo] = {
+    "digits": DatasetInfo(
+        "scikit-learn's handwritten digits; comes with the installation",
+        (1, 8, 8), 10, 1437, 360,
+    ),
+    "mnist": DatasetInfo(
+        "handwritten digits", (1, 28, 28), 10, 60_000, 10_000, "MNIST", _idx("MNIST")
+    ),
+    "fashion_mnist": DatasetInfo(
+        "articles of clothing", (1, 28, 28), 10, 60_000, 10_000, "FashionMNIST",
+        _idx("FashionMNIST"),
+    ),
+    "kmnist": DatasetInfo(
+        "handwritten kuzushiji", (1, 28, 28), 10, 60_000, 10_000, "KMNIST", _idx("KMNIST")
+    ),
+    "cifar10": DatasetInfo(
+        "small photographs", (3, 32, 32), 10, 50_000, 10_000, "CIFAR10",
+        "cifar-10-python.tar.gz",
+    ),
+    "cifar100": DatasetInfo(
+        "small photographs, fine labels", (3, 32, 32), 100, 50_000, 10_000, "CIFAR100",
+        "cifar-100-python.tar.gz",
+    ),
+    "svhn": DatasetInfo(
+        "street view house numbers", (3, 32, 32), 10, 73_257, 26_032, "SVHN",
+        "train_32x32.mat, test_32x32.mat",
+    ),
+}  # fmt: skip
+
+
+def known_model(name: str) -> str:
+    """The name, or ValueError with the nearest known one."""
+    return _known(name, list(MODELS), ["torchvision:NAME"])
+
+
+def known_dataset(name: str) -> str:
+    """The name, or ValueError with the nearest known one."""
+    return _known(name, [*DATASETS, "image_folder"], [])
+
+
+def _known(name: str, names: list[str], forms: list[str]) -> str:
+    if name.startswith("import:"):
+        check_import(name)
+    elif name not in names and not any(
+        name.startswith(f.partition(":")[0] + ":") and not name.endswith(":") for f in forms
+    ):
+        expected = ", ".join([*names, *forms, "import:package.module:attribute"])
+        raise ValueError(f"{name!r} is not known{did_you_mean(name, names)}; expected {expected}")
+    return name
+
+
+def did_you_mean(word: str, words: Iterable[str], prefix: str = "") -> str:
+    """`, did you mean ...?` with the nearest of the words, or nothing."""
+    near = difflib.get_close_matches(word, list(words), n=1, cutoff=0.6)
+    return f", did you mean {prefix}{near[0]}?" if near else ""
+
+
+def check_import(name: str) -> None:
+    """Raise ValueError unless `import:package.module:attribute` names a module that is there.
+
+    The module itself is not executed (it may import torch), its parent packages are.
+    """
+    module, colon, attribute = name.removeprefix("import:").partition(":")
+    if not colon or not module or not attribute.isidentifier():
+        raise ValueError(f"expected import:package.module:attribute, got {name!r}")
+    try:
+        found = importlib.util.find_spec(module) is not None
+    except (ImportError, ValueError) as error:
+        raise ValueError(f"cannot import {module!r}: {error}") from None
+    except Exception as error:
+        raise ValueError(f"importing {module!r} raised {type(error).__name__}: {error}") from None
+    if not found:
+        raise ValueError(f"no module {module!r} in the config's folder or on the Python path")
+
+
+def make_importable(folder: Path) -> None:
+    """Let `import:` find modules beside the config; installed packages go first."""
+    if str(folder.resolve()) not in sys.path:
+        sys.path.append(str(folder.resolve()))

@@ -1,0 +1,245 @@
+"""Every key of a config: its type, range, default and one line about it.
+
+Lengths of time are in epochs, sizes in images, eps and alpha in units of the input's [0, 1].
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BeforeValidator, Field, PrivateAttr, field_validator
+
+from advtrain.config.expressions import evaluate, integer, number
+from advtrain.config.names import known_dataset, known_model
+from advtrain.config.optimization import (
+    Adam,
+    AdamW,
+    Constant,
+    Cosine,
+    Cyclic,
+    Optimizer,
+    Piecewise,
+    Schedule,
+    Sgd,
+)
+from advtrain.config.section import Count, Number, Section, Text
+
+
+class Model(Section):
+    """The network. Its first layer normalises, so that attacks live in [0, 1]."""
+
+    name: Text = Field(
+        description="a name of `advtrain models`, torchvision:NAME, or import:package.module:Class"
+    )
+    args: dict[str, Any] = Field({}, description="keyword arguments for the model")
+    weights: Text | None = Field(None, description="a state_dict to start from (.pt)")
+    normalize: bool = Field(
+        True, description="subtract the training set's mean and divide by its sd, per channel"
+    )
+
+    @field_validator("name")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        return known_model(name)
+
+
+class Dataset(Section):
+    """The images and how they are split."""
+
+    name: Text = Field(
+        description="a name of `advtrain datasets`, image_folder, or import:package.module:function"
+    )
+    root: Text = Field("data", description="folder of the files; downloads go there")
+    args: dict[str, Any] = Field({}, description="keyword arguments, for import: only")
+    image_size: Annotated[Count, Field(ge=1, le=4096)] | None = Field(
+        None, description="pixels; image_folder resizes and crops to this square"
+    )
+    train_size: Annotated[Number, Field(gt=0)] | None = Field(
+        None, description="part of the training set, stratified: a count or a fraction below 1"
+    )
+    val_size: Annotated[Number, Field(ge=0, lt=1)] = Field(
+        0.1, description="fraction of the training images held out for validation, stratified"
+    )
+    augment: Literal["none", "crop+flip"] = Field(
+        "none", description="crop+flip: random crop after padding by an eighth, mirrored by half"
+    )
+
+    @field_validator("name")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        return known_dataset(name)
+
+    @field_validator("args", "image_size")
+    @classmethod
+    def _belongs(cls, value: Any, info: Any) -> Any:
+        name = info.data.get("name", "")
+        if info.field_name == "args" and value and not name.startswith("import:"):
+            raise ValueError("only a dataset of the form import:... takes args")
+        if info.field_name == "image_size" and value and name != "image_folder":
+            raise ValueError("only image_folder can be resized")
+        return value
+
+    @field_validator("train_size")
+    @classmethod
+    def _whole(cls, value: float | None) -> float | None:
+        if value is not None and value > 1 and value != int(value):
+            raise ValueError(f"expected a count or a fraction below 1, got {value}")
+        return value
+
+
+class Attack(Section):
+    """The threat model and projected gradient descent within it (Madry et al. 2018)."""
+
+    norm: Literal["linf", "l2"] = Field("linf", description="norm of the ball")
+    eps: Annotated[Number, Field(ge=0)] = Field(
+        0.1, description="radius of the ball, in units of the input's [0, 1]; 8/255 may be written"
+    )
+    alpha: float | str = Field(
+        "2.5*eps/steps", description="step size: a number or an expression in eps and steps"
+    )
+    steps: Annotated[Count, Field(ge=1)] = Field(10, description="gradient steps; FGSM is one")
+    start: Literal["zero", "uniform"] = Field(
+        "uniform", description="where it starts: at the image, or anywhere in the ball"
+    )
+    restarts: Annotated[Count, Field(ge=1)] = Field(
+        1, description="independent starts, of which the strongest counts"
+    )
+    model_mode: Literal["eval", "train"] = Field(
+        "eval", description="mode of batch norm and dropout while the attack runs"
+    )
+
+    @field_validator("eps")
+    @classmethod
+    def _in_the_box(cls, eps: float, info: Any) -> float:
+        if info.data.get("norm") == "linf" and eps > 1:
+            raise ValueError(f"inputs are in [0, 1], so expected at most 1, got {eps:g} "
+                             f"(did you mean {eps:g}/255?)")  # fmt: skip
+        return eps
+
+    @field_validator("alpha", mode="before")
+    @classmethod
+    def _expression(cls, alpha: Any) -> float | str:
+        if isinstance(alpha, str):
+            if evaluate(alpha, eps=0.5, steps=10.0) <= 0:
+                raise ValueError(f"expected a step size > 0, got {alpha!r}")
+            try:
+                return number(alpha)
+            except ValueError:
+                return "".join(alpha.split())
+        value = number(alpha)
+        if value <= 0:
+            raise ValueError(f"expected a step size > 0, got {value:g}")
+        return value
+
+    @property
+    def step_size(self) -> float:
+        """Alpha as a number, for this eps and these steps."""
+        return resolve_alpha(self.alpha, self.eps, self.steps)
+
+
+def resolve_alpha(alpha: float | str, eps: float, steps: int) -> float:
+    """The step size that `alpha` stands for at this eps and number of steps."""
+    return evaluate(alpha, eps=eps, steps=float(steps)) if isinstance(alpha, str) else alpha
+
+
+class Pgd(Section):
+    """Cross-entropy on adversarial examples alone (Madry et al. 2018)."""
+
+    name: Literal["pgd"] = "pgd"
+
+
+class Mixed(Section):
+    """Cross-entropy on adversarial and real examples (Goodfellow et al. 2015, eq. 7)."""
+
+    name: Literal["mixed"] = "mixed"
+    weight: Annotated[Number, Field(gt=0, lt=1)] = Field(
+        0.5, description="weight of the adversarial part; the real part has the rest"
+    )
+
+
+class Standard(Section):
+    """Cross-entropy on real examples alone; the attack then only evaluates."""
+
+    name: Literal["standard"] = "standard"
+
+
+class Training(Section):
+    """How long, and in what portions."""
+
+    epochs: Annotated[Count, Field(ge=1)] = Field(60, description="passes over the training set")
+    batch_size: Annotated[Count, Field(ge=1)] = Field(64, description="images a step")
+    early_stopping: Annotated[Count, Field(ge=1)] | None = Field(
+        None, description="stop after so many epochs without a better validation accuracy"
+    )
+    keep_every: Annotated[Count, Field(ge=1)] | None = Field(
+        None, description="keep the checkpoint of every so manieth epoch"
+    )
+
+
+class Evaluation(Section):
+    """The measurements after each epoch; they never change the training."""
+
+    steps: Annotated[Count, Field(ge=1)] = Field(
+        20, description="steps of the evaluating attack, of size 2.5*eps/steps; never fewer than "
+        "the training attack's",
+    )  # fmt: skip
+    every: Annotated[Count, Field(ge=1)] = Field(
+        1, description="epochs between measurements on val and test; the last is always measured"
+    )
+    size: Annotated[Count, Field(ge=1)] = Field(
+        1000, description="images of val and of test before the last row, which takes all"
+    )
+    eps: list[Annotated[Number, Field(ge=0)]] = Field(
+        [], description="radii at which the last row's robust accuracy is also measured"
+    )
+
+
+Objective = Annotated[Pgd | Mixed | Standard, Field(discriminator="name")]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a config came from: the folder that `import:` searches, and what was overridden."""
+
+    folder: Path
+    overrides: tuple[str, ...] = ()
+
+
+class Config(Section):
+    """One experiment."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] = Field(
+        "run", description="names the folder of its runs; the file's name unless given"
+    )
+    seed: Annotated[int, BeforeValidator(integer), Field(ge=0, lt=2**31)] = Field(
+        0, description="of initialisation, order, augmentation, attack starts and dropout"
+    )
+    model: Model
+    dataset: Dataset
+    attack: Attack = Attack()
+    objective: Objective = Pgd()
+    optimizer: Optimizer = Sgd()
+    schedule: Schedule = Piecewise()
+    training: Training = Training()
+    evaluation: Evaluation = Evaluation()
+
+    # Sections whose keys depend on their `name`, with the classes behind the names.
+    CHOICES: ClassVar[dict[str, tuple[type[Section], ...]]] = {
+        "objective": (Pgd, Mixed, Standard),
+        "optimizer": (Sgd, Adam, AdamW),
+        "schedule": (Constant, Piecewise, Cosine, Cyclic),
+    }
+
+    _origin: Origin | None = PrivateAttr(None)
+
+    @property
+    def origin(self) -> Origin:
+        """Set by `load_config`; a config made in Python comes from the current folder."""
+        return self._origin or Origin(Path.cwd())
+
+    @property
+    def horizon(self) -> int:
+        """Epochs that the learning-rate schedule spans."""
+        return self.schedule.horizon or self.training.epochs

@@ -1,0 +1,32 @@
+"""The errors a user can cause. Each is shown as it reads, without a traceback."""
+
+from __future__ import annotations
+
+
+class AdvtrainError(Exception):
+    """Something the user can mend. `exit_code` is what the command line ends with."""
+
+    exit_code = 2
+
+
+class ConfigError(AdvtrainError):
+    """Everything that is wrong with a config and its overrides, one line a problem.
+
+    Each line starts with where it is: `file:line:column:` or `argument 'key=value':`.
+    """
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class RunFailed(AdvtrainError):
+    """A run began and could not go on; its directory keeps what was done until then."""
+
+    exit_code = 1
+
+
+class Interrupted(AdvtrainError):
+    """The user stopped a run; it can go on later."""
+
+    exit_code = 130

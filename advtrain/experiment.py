@@ -1,0 +1,208 @@
+"""One config in one run directory: wires learning and store together."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from advtrain.config.checks import cautions
+from advtrain.config.identity import to_yaml
+from advtrain.config.schema import Config
+from advtrain.errors import AdvtrainError, Interrupted, RunFailed
+from advtrain.learning.data.splits import Data, load_data
+from advtrain.learning.device import PRECISION, choose_device, device_name
+from advtrain.learning.measure import curve
+from advtrain.learning.models import build_model
+from advtrain.learning.optimizer import build_optimizer
+from advtrain.learning.streams import preserved, seed_of
+from advtrain.learning.train import train_epochs
+from advtrain.observer import Observer
+from advtrain.records import Progress, Row
+from advtrain.store import checkpoint, metrics, provenance
+from advtrain.store.naming import locate
+from advtrain.store.parent import Parent
+from advtrain.store.run import Run
+from advtrain.store.rundir import RunDirectory, hold
+from advtrain.store.status import read_status
+
+Resume = Literal["auto", "never", "require"]
+
+
+def train(
+    config: Config,
+    runs_dir: str | Path = "runs",
+    *,
+    device: str = "auto",
+    resume: Resume = "auto",
+    from_run: str | Path | None = None,
+    observer: Observer | None = None,
+) -> Run:
+    """Train a config to its end in its own directory below `runs_dir`, or go on where it stopped.
+
+    A finished run is returned as it is. Raises AdvtrainError (and its kinds, see errors.py);
+    a run that diverges is a finding and raises nothing.
+    """
+    observer = observer or Observer()
+    path, config, parent = locate(
+        config, Path(runs_dir), Path(from_run) if from_run is not None else None
+    )
+    exists = read_status(path) is not None
+    if resume == "never" and exists:
+        raise AdvtrainError(f"{path}: this run exists, and --resume never was asked for")
+    if resume == "require" and not exists:
+        raise AdvtrainError(f"{path}: no such run, and --resume require was asked for")
+    for caution in cautions(config):
+        observer.warn(caution)
+    with hold(path) as directory, preserved():
+        if directory.before is None or directory.before.state != "finished":
+            work = _prepare(config, device, directory, parent, observer)
+            with _outcome_in(directory):
+                _train(work, directory, observer)
+    return Run(path)
+
+
+@dataclass(frozen=True)
+class _Work:
+    config: Config
+    data: Data
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    progress: Progress
+    rows: list[Row]  # of the epochs done
+    provenance: dict[str, Any]
+    parent_best: bytes | None  # best.pt of the run that this one goes on from
+
+
+def _prepare(
+    config: Config, device: str, directory: RunDirectory, parent: Parent | None, observer: Observer
+) -> _Work:
+    """Everything that can fail on a user's mistake, before the directory is touched."""
+    where = choose_device(device)
+    data = load_data(config.dataset, where)
+    torch.manual_seed(seed_of(config.seed, "init"))
+    model = build_model(
+        config.model.name, in_shape=data.shape, num_classes=data.num_classes, **config.model.args
+    )
+    if config.model.normalize:
+        model.normalize.fit(data.mean, data.std)
+    if config.model.weights:
+        checkpoint.load_weights(Path(config.model.weights), model)
+    model.to(where)
+    optimizer = build_optimizer(model, config.optimizer)
+    own, path = directory.path / "last.pt", directory.path
+    progress, rows, best = Progress(), [], None
+    if own.exists():
+        progress = checkpoint.restore(own, model, optimizer)
+        rows = metrics.read_rows(path / "metrics.csv", progress.epoch)
+    elif parent:
+        same = type(parent.config.optimizer) is type(config.optimizer)
+        last = parent.path / "last.pt"
+        progress = checkpoint.restore(last, model, optimizer if same else None)
+        if not same:
+            observer.warn(f"the optimizer starts afresh: {parent.path} used another")
+        progress.stopped = ""
+        rows = metrics.read_rows(parent.path / "metrics.csv", progress.epoch)
+        best_file = parent.path / "best.pt"
+        best = best_file.read_bytes() if best_file.exists() else None
+    now = provenance.session(str(where), device_name(where), PRECISION)
+    record = provenance.read(path) or {
+        "identity": path.name.rpartition("-")[2],
+        "parent": {"run": str(parent.path), "epoch": parent.epoch} if parent else None,
+        "config_folder": str(config.origin.folder),
+        "seed": config.seed,
+        "dataset_checksum": data.checksum,
+        "sessions": [],
+    }
+    if record["dataset_checksum"] != data.checksum:
+        raise AdvtrainError(
+            f"{path}: the images of {config.dataset.name} are not those that this run began with "
+            "(checksum in provenance.json); give the new ones a run of their own with name=..."
+        )
+    for text in provenance.differences(record["sessions"][-1], now) if record["sessions"] else []:
+        observer.warn(f"resumed on different terms, so the figures may differ slightly: {text}")
+    record["sessions"].append(now)
+    return _Work(config, data, model, optimizer, progress, rows, record, best)
+
+
+def _train(work: _Work, directory: RunDirectory, observer: Observer) -> None:
+    """From the first epoch not done to the last, saving after each."""
+    config, progress = work.config, work.progress
+    began = time.perf_counter()
+    directory.begin(epoch=progress.epoch, epochs=config.training.epochs)
+    if not (directory.path / "config.yaml").exists():
+        header = f"Made by advtrain. Repeat with: advtrain train {directory.path}/config.yaml"
+        directory.write("config.yaml", to_yaml(config, header).encode())
+    _write_provenance(work, directory, began)
+    if work.parent_best:
+        directory.write("best.pt", work.parent_best)
+    observer.started(directory.path, config, work.rows)
+    directory.log(f"attempt {directory.status.attempt}: from epoch {progress.epoch}")
+    for record in train_epochs(
+        work.model, work.optimizer, work.data, config, progress, observer.batch
+    ):
+        work.rows.append(record.row())
+        # The row before its checkpoint: a kill between them costs the epoch, not the row.
+        directory.write("metrics.csv", metrics.to_csv(work.rows))
+        if progress.stopped != "nonfinite":
+            _save(work, directory)
+        directory.set_status(epoch=record.epoch)
+        directory.log(record.line(config.training.epochs))
+        observer.epoch(record)
+    if config.evaluation.eps and progress.stopped != "nonfinite":
+        points = curve(work.model, work.data.test, config)
+        rows = [[repr(value) for value in point] for point in points]
+        directory.write("curve_eps.csv", metrics.to_csv(rows, metrics.CURVE_COLUMNS))
+    _write_provenance(work, directory, began)
+    bad = progress.stopped == "nonfinite"
+    directory.set_status(
+        state="finished",
+        stopped=progress.stopped,
+        bad_epoch=progress.epoch if bad else None,
+        bad_batch=progress.bad_batch if bad else None,
+    )
+
+
+def _save(work: _Work, directory: RunDirectory) -> None:
+    """last.pt, best.pt if this epoch is the best, and the kept ones."""
+    epoch, keep = work.progress.epoch, work.config.training.keep_every
+    content = checkpoint.to_bytes(work.model, work.optimizer, work.progress)
+    if work.progress.best_epoch == epoch:
+        directory.write("best.pt", content)
+    if keep and epoch % keep == 0:
+        directory.write(f"epoch{epoch:05d}.pt", content)
+    directory.write("last.pt", content)
+
+
+def _write_provenance(work: _Work, directory: RunDirectory, began: float) -> None:
+    work.provenance["sessions"][-1]["seconds"] = round(time.perf_counter() - began, 3)
+    directory.write("provenance.json", provenance.to_bytes(work.provenance))
+
+
+@contextmanager
+def _outcome_in(directory: RunDirectory) -> Iterator[None]:
+    """Record in status.json how the work inside ended, whatever it was."""
+    path = directory.path
+    try:
+        yield
+    except KeyboardInterrupt:
+        directory.set_status(state="interrupted")
+        raise Interrupted(
+            f"interrupted after epoch {directory.status.epoch}, saved in {path}"
+        ) from None
+    except RunFailed as error:  # the directory cannot be written: trying says no more
+        with suppress(RunFailed):
+            directory.set_status(state="failed", error=str(error))
+        raise
+    except Exception as error:
+        text = f"{type(error).__name__}: {error}".splitlines()[0]
+        directory.log(traceback.format_exc())
+        directory.set_status(state="failed", error=text)
+        raise RunFailed(f"{path}: {text}; the traceback is in its log.txt") from error

@@ -1,0 +1,1 @@
+"""From a dataset's name to splits of images on the device."""

@@ -1,0 +1,74 @@
+"""`image_folder`: a folder of class folders, grey or colour, split or not."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import torch
+
+from advtrain.errors import AdvtrainError
+from advtrain.learning.data.decoding import decoder_for
+from advtrain.learning.data.images import Streamed
+
+_ENDINGS = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".ppm", ".pgm", ".tif", ".tiff"}
+
+Labelled = list[tuple[Path, int]]
+
+
+def image_folder(root: Path, image_size: int | None) -> tuple[Streamed, Streamed, int, str]:
+    """Train and test set, number of classes, checksum over the files' names and sizes.
+
+    With `train/` and `test/` each holds class folders. Otherwise root itself does, and a fifth
+    of the files, chosen by a hash of their names, is the test set.
+    """
+    if not root.is_dir():
+        raise AdvtrainError(f"dataset.root: no folder {root}")
+    split = (root / "train").is_dir() and (root / "test").is_dir()
+    base = root / "train" if split else root
+    classes = sorted(p.name for p in base.iterdir() if p.is_dir() and not p.name.startswith("."))
+    if len(classes) < 2:
+        raise AdvtrainError(f"dataset.root: expected a folder for each class in {base}")
+    found = _files(base, classes)
+    if split:
+        strange = {p.name for p in (root / "test").iterdir() if p.is_dir()} ^ set(classes)
+        if strange:
+            raise AdvtrainError(
+                f"{root}: class folders in only one of train and test: {', '.join(sorted(strange))}"
+            )
+        train, test = found, _files(root / "test", classes)
+    else:
+        test = [item for item in found if _held_out(item[0].relative_to(root))]
+        train = [item for item in found if not _held_out(item[0].relative_to(root))]
+    if not train or not test:
+        raise AdvtrainError(f"{root}: too few images to split into train and test")
+    digest = hashlib.sha256()
+    for file, _ in [*train, *test]:
+        digest.update(f"{file.relative_to(root).as_posix()} {file.stat().st_size}\n".encode())
+    decoder = decoder_for([file for file, _ in train], image_size)
+    sets = [
+        Streamed(
+            tuple(file for file, _ in part),
+            torch.tensor([label for _, label in part]),
+            torch.arange(len(part)),
+            decoder,
+        )
+        for part in (train, test)
+    ]
+    return sets[0], sets[1], len(classes), digest.hexdigest()
+
+
+def _files(base: Path, classes: list[str]) -> Labelled:
+    """All images below the class folders, in a fixed order."""
+    result = []
+    for label, name in enumerate(classes):
+        files = sorted(p for p in (base / name).rglob("*") if p.suffix.lower() in _ENDINGS)
+        if not files:
+            raise AdvtrainError(f"{base / name}: no images in this class folder")
+        result += [(file, label) for file in files]
+    return result
+
+
+def _held_out(name: Path) -> bool:
+    """A fifth of all names; adding a file moves no other."""
+    return hashlib.sha256(name.as_posix().encode()).digest()[0] % 5 == 0

@@ -1,0 +1,93 @@
+"""The train, val and test sets of a run, on its device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from advtrain.config.schema import Dataset
+from advtrain.errors import AdvtrainError
+from advtrain.learning.data.images import Images, Streamed, in_turn
+from advtrain.learning.data.sources import Source, load_source
+from advtrain.learning.data.stratify import stratified
+
+RESIDENT_BYTES = 2 * 2**30  # decoded images up to this size live on the device
+_STATISTICS = 10_000  # images behind the mean and sd of a large training set
+
+
+@dataclass(frozen=True)
+class Data:
+    """The splits of a run. `mean` and `std` (channels,) are those of the training images."""
+
+    train: Images
+    val: Images | None
+    test: Images
+    shape: tuple[int, int, int]
+    num_classes: int
+    mean: Tensor
+    std: Tensor
+    checksum: str
+
+
+def load_data(dataset: Dataset, device: torch.device) -> Data:
+    """Load, take `train_size`, hold out `val_size`, move to the device."""
+    source = load_source(dataset)
+    train, val = _train_and_val(dataset, source)
+    parts = [train, source.test, *([] if val is None else [val])]
+    fits = sum(len(part) for part in parts) * int(np.prod(source.shape)) <= RESIDENT_BYTES
+    train, test, *held_out = (
+        (part.resident() if fits and isinstance(part, Streamed) else part).to(device)
+        for part in parts
+    )
+    mean, std = _statistics(train)
+    return Data(
+        train,
+        held_out[0] if held_out else None,
+        test,
+        source.shape,
+        source.num_classes,
+        mean,
+        std,
+        source.checksum,
+    )
+
+
+def _train_and_val(dataset: Dataset, source: Source) -> tuple[Images, Images | None]:
+    train = source.train
+    if dataset.train_size is not None:
+        fraction = dataset.train_size < 1
+        count = round(dataset.train_size * len(train)) if fraction else int(dataset.train_size)
+        if not 1 <= count <= len(train):
+            raise AdvtrainError(
+                f"dataset.train_size: {dataset.train_size:g} is {count} of the {len(train)} images "
+                f"of {dataset.name}"
+            )
+        train = train.take(stratified(train.classes_of, count, "train_size"))
+    if dataset.val_size == 0:
+        return train, None
+    count = round(dataset.val_size * len(train))
+    if not 1 <= count < len(train):
+        raise AdvtrainError(
+            f"dataset.val_size: {dataset.val_size:g} of {len(train)} images is {count}; "
+            "expected at least one for validation and one for training"
+        )
+    held_out = stratified(train.classes_of, count, "val_size")
+    kept = np.setdiff1d(np.arange(len(train)), held_out)
+    return train.take(kept), train.take(held_out)
+
+
+def _statistics(images: Images) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of each channel; 1 for a channel that never changes."""
+    step = max(1, len(images) // _STATISTICS)
+    chosen = torch.arange(0, len(images), step)
+    sums, pixels = [], 0
+    for batch in images.batches([chosen[b] for b in in_turn(len(chosen), 1000)]):
+        x = batch.x.cpu().double()
+        sums.append(torch.stack([x.sum((0, 2, 3)), x.square().sum((0, 2, 3))]))
+        pixels += x.numel() // x.shape[1]
+    mean, square = torch.stack(sums).sum(0) / pixels
+    std = (square - mean**2).clamp_min(0).sqrt()
+    return mean.float(), torch.where(std > 1e-6, std, torch.ones_like(std)).float()

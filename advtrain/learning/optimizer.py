@@ -1,0 +1,25 @@
+"""torch optimizers from a config's optimizer section."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from advtrain.config.optimization import Adam, AdamW, Optimizer, Sgd
+
+
+def build_optimizer(model: nn.Module, keys: Optimizer) -> torch.optim.Optimizer:
+    """The optimizer over all parameters; weight decay applies to each of them."""
+    match keys:
+        case Sgd():
+            return torch.optim.SGD(
+                model.parameters(),
+                lr=keys.lr,
+                momentum=keys.momentum,
+                nesterov=keys.nesterov,
+                weight_decay=keys.weight_decay,
+            )
+        case Adam() | AdamW():
+            kind = torch.optim.Adam if isinstance(keys, Adam) else torch.optim.AdamW
+            betas = (keys.betas[0], keys.betas[1])
+            return kind(model.parameters(), lr=keys.lr, betas=betas, weight_decay=keys.weight_decay)

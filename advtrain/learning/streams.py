@@ -1,0 +1,31 @@
+"""Random numbers: every purpose has its own stream, so that none disturbs another.
+
+A stream is named by (seed, purpose, epoch, batch) or by the index of an example. Nothing has
+to be saved to resume, and evaluating more or less often changes no training.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+
+def seed_of(*name: int | str) -> int:
+    """A 63-bit seed from the parts of a stream's name."""
+    digest = hashlib.sha256("/".join(map(str, name)).encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
+def stream(*name: int | str, device: torch.device | str = "cpu") -> torch.Generator:
+    """A generator at the beginning of the named stream."""
+    return torch.Generator(device=device).manual_seed(seed_of(*name))
+
+
+@contextmanager
+def preserved() -> Iterator[None]:
+    """Leave torch's global generators to the caller as they were."""
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        yield

@@ -1,0 +1,56 @@
+"""Sums over an epoch's batches that stay on the device until the epoch ends."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from advtrain.records import EpochRecord
+
+_LOOK_EVERY = 16  # batches between looks at an accelerator, each of which waits for it
+
+
+class Tally:
+    """Adds up what `EpochRecord` reports of training, and notices the first number not finite."""
+
+    def __init__(self, device: torch.device) -> None:
+        # Apple's GPUs have no double precision.
+        precise = torch.float32 if device.type == "mps" else torch.float64
+        self._sums = torch.zeros(3, device=device, dtype=precise)  # loss, hits, gradient norm
+        self._first_bad = torch.zeros((), device=device, dtype=torch.int64)  # from 1; 0: none
+        self._look_every = 1 if device.type == "cpu" else _LOOK_EVERY
+        self._images = 0
+        self._batches = 0
+        self._robust = False
+
+    @torch.no_grad()
+    def add(self, loss: Tensor, robust_logits: Tensor | None, y: Tensor, grad_norm: Tensor) -> None:
+        """Count one batch in; `loss` is what was descended."""
+        self._batches += 1
+        self._images += len(y)
+        parts = [torch.zeros_like(loss), torch.zeros_like(loss), grad_norm]
+        if robust_logits is not None:
+            self._robust = True
+            parts[0] = F.cross_entropy(robust_logits, y, reduction="sum")
+            parts[1] = (robust_logits.argmax(1) == y).sum()
+        self._sums += torch.stack([part.to(self._sums.dtype) for part in parts])
+        bad = ~(torch.isfinite(loss) & torch.isfinite(grad_norm)) & (self._first_bad == 0)
+        self._first_bad += bad * self._batches
+
+    def first_bad(self, final: bool) -> int:
+        """The first batch (from 1) whose loss or gradient was not finite, or 0.
+
+        Looks only now and then where looking is slow, and always at the `final` batch.
+        """
+        if final or self._batches % self._look_every == 0:
+            return int(self._first_bad)
+        return 0
+
+    def into(self, record: EpochRecord) -> None:
+        """Write the means into the record."""
+        loss, hits, norms = self._sums.tolist()
+        if self._robust:
+            record.train_robust_loss = loss / self._images
+            record.train_robust_acc = hits / self._images
+        record.grad_norm = norms / self._batches

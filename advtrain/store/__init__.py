@@ -1,0 +1,1 @@
+"""The files of a run. They are the whole state: there is no database."""

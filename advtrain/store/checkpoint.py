@@ -1,0 +1,87 @@
+"""Checkpoints: tensors and plain values only, loadable with weights_only=True."""
+
+from __future__ import annotations
+
+import io
+import pickle
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from advtrain.errors import AdvtrainError
+from advtrain.records import Progress
+
+FORMAT = 1
+
+
+def to_bytes(model: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress) -> bytes:
+    """The content of last.pt and best.pt."""
+    buffer = io.BytesIO()  # so that a full disk is an OSError when the bytes are written
+    torch.save(
+        {
+            "format": FORMAT,
+            "progress": asdict(progress),
+            "model": model.state_dict(),
+            "optimizer": optimizer.state_dict(),
+        },
+        buffer,
+    )
+    return buffer.getvalue()
+
+
+def read(file: Path) -> dict[str, Any]:
+    """A checkpoint written by `to_bytes`; AdvtrainError if it is damaged or something else."""
+    content = _load(file)
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise AdvtrainError(f"{file}: not a checkpoint of this version of advtrain")
+    return content
+
+
+def restore(
+    file: Path, model: nn.Module, optimizer: torch.optim.Optimizer | None = None
+) -> Progress:
+    """Load a checkpoint into the model (and optimizer); gives how far that run was."""
+    content = read(file)
+    try:
+        model.load_state_dict(content["model"])
+        if optimizer is not None:
+            optimizer.load_state_dict(content["optimizer"])
+        return Progress(**content["progress"])
+    except (RuntimeError, ValueError, KeyError, TypeError) as error:
+        raise AdvtrainError(f"{file}: does not fit this config: {_first(error)}") from None
+
+
+def load_weights(file: Path, model: nn.Module) -> None:
+    """Start from a state_dict of the network, of the whole model, or inside a checkpoint."""
+    state = _load(file)
+    if isinstance(state, dict) and isinstance(state.get("model"), dict):
+        state = state["model"]
+    if not isinstance(state, dict) or not all(isinstance(v, torch.Tensor) for v in state.values()):
+        raise AdvtrainError(f"model.weights: {file}: expected a state_dict of tensors")
+    whole = any(key.startswith("network.") for key in state)
+    target = model if whole else model.get_submodule("network")
+    try:
+        target.load_state_dict(state)
+    except RuntimeError as error:
+        raise AdvtrainError(f"model.weights: {file}: does not fit: {_first(error)}") from None
+
+
+def _load(file: Path) -> Any:
+    try:
+        return torch.load(file, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise AdvtrainError(f"{file}: no such file") from None
+    except (RuntimeError, EOFError, OSError, ValueError, pickle.UnpicklingError) as error:
+        raise AdvtrainError(
+            f"{file}: cannot be loaded as a checkpoint ({_first(error)}); it is damaged or "
+            "something else. Nothing was changed"
+        ) from None
+
+
+def _first(error: Exception) -> str:
+    """The telling line of torch's many."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return " ".join(lines[:2])[:300] if lines else type(error).__name__

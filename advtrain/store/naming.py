@@ -1,0 +1,54 @@
+"""Where a run's directory is: found by its identity, labelled for people. Imports no torch."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from advtrain.config.identity import identity
+from advtrain.config.overrides import parse_override
+from advtrain.config.schema import Config
+from advtrain.store.parent import Parent, continued, read_parent
+
+_LONGEST = 80  # characters of a label
+
+
+def locate(
+    config: Config, runs_dir: Path, from_run: Path | None
+) -> tuple[Path, Config, Parent | None]:
+    """The run's directory, its config (with the parent's schedule) and the parent, if any."""
+    parent = read_parent(from_run) if from_run is not None else None
+    if parent:
+        config = continued(config, parent)
+    return (
+        run_path(runs_dir, config, identity(config, parent.name if parent else None)),
+        config,
+        parent,
+    )
+
+
+def run_path(runs_dir: Path, config: Config, identity: str) -> Path:
+    """The directory of the run with this identity: the one that exists, or the one to make.
+
+    `runs_dir/<config name>/<label>-s<seed>-<identity>`; the label shows eps, lr and what was
+    overridden, but only the identity counts.
+    """
+    folder = runs_dir / config.name
+    ending = f"-s{config.seed}-{identity}"
+    existing = sorted(folder.glob(f"*{ending}")) if folder.is_dir() else []
+    return existing[0] if existing else folder / (label(config) + ending)
+
+
+def label(config: Config) -> str:
+    """`eps0.1-lr0.05` and the other keys that the command overrode."""
+    parts = [f"eps{config.attack.eps:.4g}", f"lr{config.optimizer.lr:.4g}"]
+    for argument in config.origin.overrides:
+        path, value = parse_override(argument)
+        if path[-1] not in ("eps", "lr", "seed") and path != ("name",):
+            parts.append(re.sub(r"[^A-Za-z0-9._]+", "_", f"{path[-1]}{_short(value)}").strip("_"))
+    return "-".join(parts)[:_LONGEST].rstrip("-.")
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,54 @@
+"""`--from RUN`: what a run takes over from the one that it goes on from. Imports no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from advtrain.config.load import load_config
+from advtrain.config.overrides import parse_override
+from advtrain.config.schema import Config
+from advtrain.errors import AdvtrainError
+from advtrain.store.status import STALE, read_status
+
+
+@dataclass(frozen=True)
+class Parent:
+    """A run at rest. `name` says which one and after how many epochs: part of the identity."""
+
+    path: Path
+    epoch: int
+    config: Config
+
+    @property
+    def name(self) -> str:
+        """`<identity>@<epochs>`."""
+        return f"{self.path.name.rpartition('-')[2]}@{self.epoch}"
+
+
+def read_parent(path: Path) -> Parent:
+    """The run in this directory; AdvtrainError if it has nothing to go on from."""
+    path = path.resolve()
+    status = read_status(path)
+    if status is None:
+        raise AdvtrainError(f"argument '--from {path}': not a run's directory")
+    if status.state == "running" and status.silent < STALE:
+        raise AdvtrainError(f"argument '--from {path}': this run is still being trained")
+    if not (path / "last.pt").is_file():
+        raise AdvtrainError(f"argument '--from {path}': no last.pt, so nothing to go on from")
+    # The epoch that ended a run as not finite has no checkpoint.
+    epoch = status.epoch - 1 if status.stopped == "nonfinite" else status.epoch
+    return Parent(path, epoch, load_config(path / "config.yaml"))
+
+
+def continued(config: Config, parent: Parent) -> Config:
+    """The config with the parent's schedule in epochs, unless an override touches the schedule."""
+    if config.training.epochs <= parent.epoch:
+        raise AdvtrainError(
+            f"training.epochs: {config.training.epochs}, but {parent.path} already has "
+            f"{parent.epoch}; set epochs above that"
+        )
+    if any(parse_override(o)[0][0] == "schedule" for o in config.origin.overrides):
+        return config
+    schedule = parent.config.schedule.model_copy(update={"horizon": parent.config.horizon})
+    return config.model_copy(update={"schedule": schedule})

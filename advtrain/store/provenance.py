@@ -1,0 +1,84 @@
+"""provenance.json: what a run was made by, so that its figures can be traced and repeated."""
+
+from __future__ import annotations
+
+import json
+import platform
+import subprocess
+import sys
+import time
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+_PACKAGES = ("advtrain", "torch", "torchvision", "numpy", "pandas", "scikit-learn")
+_LONGEST_DIFF = 200_000  # characters
+
+
+def session(device: str, device_name: str, precision: str) -> dict[str, Any]:
+    """One process's work on a run: where, with what, and from when."""
+    return {
+        "began": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "argv": sys.argv,
+        "cwd": str(Path.cwd()),
+        "host": platform.node(),
+        "device": device,
+        "device_name": device_name,
+        "threads": torch.get_num_threads(),
+        "precision": precision,
+        "versions": {"python": platform.python_version(), **_versions()},
+        "git": _git(Path.cwd()),
+        "seconds": 0.0,
+    }
+
+
+def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """Sentences about what keeps a resumed run from equalling one that never stopped."""
+    found = []
+    for key in ("device", "threads", "precision"):
+        before, now = old.get(key), new[key]
+        if key == "device":  # another GPU of the same machine is the same type
+            before, now = str(before).partition(":")[0], str(now).partition(":")[0]
+        if before != now:
+            found.append(f"{key} was {before}, is now {now}")
+    return found
+
+
+def read(run: Path) -> dict[str, Any]:
+    """The provenance of a run directory; empty if it has none that can be read."""
+    try:
+        found = json.loads((run / "provenance.json").read_text())
+        return found if isinstance(found, dict) else {}
+    except (OSError, ValueError):
+        return {}
+
+
+def to_bytes(provenance: dict[str, Any]) -> bytes:
+    """The file's content."""
+    return json.dumps(provenance, indent=1, default=str).encode()
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+def _git(folder: Path) -> dict[str, str] | None:
+    """Commit and uncommitted changes of the repository around the folder, if there is one."""
+
+    def ask(*arguments: str) -> str:
+        command = ["git", "-C", str(folder), *arguments]
+        done = subprocess.run(command, capture_output=True, timeout=10, check=True)
+        return done.stdout.decode(errors="replace").strip()
+
+    try:
+        return {"commit": ask("rev-parse", "HEAD"), "diff": ask("diff", "HEAD")[:_LONGEST_DIFF]}
+    except (OSError, subprocess.SubprocessError):
+        return None

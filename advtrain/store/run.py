@@ -1,0 +1,67 @@
+"""A run's directory to read, by programs and by people. Imports no torch."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from advtrain.errors import AdvtrainError
+from advtrain.records import EpochRecord
+from advtrain.store.metrics import read_frame, read_records
+from advtrain.store.status import Status, read_status
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run's directory, to read."""
+
+    dir: Path
+
+    @property
+    def status(self) -> Status:
+        """State, epochs done, and what ended the run."""
+        status = read_status(self.dir)
+        if status is None:
+            raise AdvtrainError(f"{self.dir}: no status.json that can be read")
+        return status
+
+    @property
+    def metrics(self) -> pd.DataFrame:
+        """metrics.csv: one row an epoch, the columns of `EpochRecord`; NaN where not measured."""
+        return read_frame(self.dir / "metrics.csv")
+
+    @property
+    def verdict(self) -> dict[str, Any] | None:
+        """verdict.json, or None if the run has none."""
+        try:
+            found: dict[str, Any] = json.loads((self.dir / "verdict.json").read_text())
+            return found
+        except FileNotFoundError:
+            return None
+
+    def to_json(self) -> dict[str, Any]:
+        """The object that `advtrain train --json` prints."""
+        status = self.status
+        return {
+            "run_dir": str(self.dir),
+            "state": status.state,
+            "epochs": status.epoch,
+            "last": _last(read_records(self.dir / "metrics.csv")),
+            "verdict": self.verdict,
+        }
+
+
+def _last(records: list[EpochRecord]) -> dict[str, float | None]:
+    """The last row; what is not finite becomes null, since JSON has no NaN."""
+    if not records:
+        return {}
+    return {
+        name: value if value is None or math.isfinite(value) else None
+        for name, value in asdict(records[-1]).items()
+    }

@@ -1,0 +1,144 @@
+"""A run's directory in the hands of its one writer: lock, attempt, heartbeat, atomic files."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from advtrain.errors import AdvtrainError, RunFailed
+from advtrain.store.status import STALE, Status, read_status
+
+_HEARTBEAT = 10.0  # seconds
+
+
+class RunDirectory:
+    """The right to write to a run's directory, held until `release`.
+
+    Every file is written beside its place and renamed into it, so that a reader or a killed
+    writer never leaves half a file. Before each renaming the writer makes sure that no later
+    attempt has taken the run over.
+    """
+
+    def __init__(self, path: Path, lock: FileLock, before: Status | None) -> None:
+        self.path = path
+        self.before = before  # as it was found
+        attempt = before.attempt + 1 if before else 1
+        self.status = Status("running", attempt, socket.gethostname(), os.getpid(), time.time())
+        self._lock = lock
+        self._writing = threading.RLock()
+        self._released = threading.Event()
+
+    def begin(self, **fields: Any) -> None:
+        """Declare this attempt the writer; until then nothing in the directory is touched."""
+        found = read_status(self.path)
+        if found and found.attempt >= self.status.attempt:
+            raise AdvtrainError(_busy(self.path))
+        for leftover in self.path.glob(".*.tmp"):
+            leftover.unlink(missing_ok=True)
+        self.status = replace(self.status, heartbeat=time.time(), **fields)
+        self._replace("status.json", self.status.to_json().encode())
+        threading.Thread(target=self._beat, daemon=True).start()
+
+    def write(self, name: str, content: bytes) -> None:
+        """Put a file in place; RunFailed if the disk or a later attempt forbids it."""
+        with self._writing:
+            current = read_status(self.path)
+            if current is None or current.attempt != self.status.attempt:
+                raise RunFailed(
+                    f"{self.path}: another process took this run over; this one stops and has "
+                    "written nothing since"
+                )
+            self._replace(name, content)
+
+    def set_status(self, **changes: Any) -> None:
+        """Change fields of status.json."""
+        with self._writing:
+            self.status = replace(self.status, heartbeat=time.time(), **changes)
+            self.write("status.json", self.status.to_json().encode())
+
+    def log(self, line: str) -> None:
+        """Append a line to log.txt."""
+        try:
+            with (self.path / "log.txt").open("a", encoding="utf-8") as file:
+                file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
+        except OSError as error:
+            raise _cannot_write(self.path / "log.txt", error) from None
+
+    def release(self) -> None:
+        """Let the next writer in."""
+        self._released.set()
+        with self._writing:
+            self._lock.release()
+
+    def _replace(self, name: str, content: bytes) -> None:
+        temporary = self.path / f".{name}.{self.status.attempt}.tmp"
+        try:
+            temporary.write_bytes(content)
+            temporary.replace(self.path / name)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            raise _cannot_write(self.path / name, error) from None
+
+    def _beat(self) -> None:
+        while not self._released.wait(_HEARTBEAT):
+            # A later attempt or a full disk: the main thread meets the same at its next file.
+            with contextlib.suppress(RunFailed), self._writing:
+                if not self._released.is_set():
+                    self.set_status()
+
+
+def _cannot_write(file: Path, error: OSError) -> RunFailed:
+    more = "free some space and repeat the command" if error.errno == errno.ENOSPC else ""
+    return RunFailed(
+        f"{file}: cannot be written: {error.strerror}; all finished epochs before it are kept"
+        + (f"; {more}" if more else "")
+    )
+
+
+@contextlib.contextmanager
+def hold(path: Path) -> Iterator[RunDirectory]:
+    """Keep a run's directory, made if need be, from all other writers.
+
+    Raises AdvtrainError if another process is at it: on this host as long as it lives,
+    elsewhere while its heartbeat is fresh. A directory made in vain is removed again.
+    """
+    new = not path.exists()
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path / ".lock", timeout=0)
+        lock.acquire()
+    except Timeout:
+        raise AdvtrainError(_busy(path)) from None
+    except OSError as error:
+        raise AdvtrainError(f"{path}: cannot be written: {error.strerror}") from None
+    directory = RunDirectory(path, lock, read_status(path))
+    try:
+        before = directory.before
+        elsewhere = before is not None and before.host != directory.status.host
+        if before and elsewhere and before.state == "running" and before.silent < STALE:
+            raise AdvtrainError(_busy(path))
+        yield directory
+    finally:
+        directory.release()
+        if new and not (path / "status.json").exists():
+            with contextlib.suppress(OSError):
+                (path / ".lock").unlink(missing_ok=True)
+                path.rmdir()
+                path.parent.rmdir()
+
+
+def _busy(path: Path) -> str:
+    status = read_status(path)
+    who = f" (pid {status.pid} on {status.host})" if status else ""
+    return f"{path}: another process{who} is working on this run"

@@ -1,0 +1,51 @@
+"""status.json: what a run is doing, who is doing it, and since when. Imports no torch."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+STALE = 60.0  # seconds without a heartbeat after which a run on another host counts as dead
+
+
+@dataclass
+class Status:
+    """The state of a run: queued, running, finished, failed or interrupted."""
+
+    state: str
+    attempt: int  # raised by each process that takes the run over; only the highest may write
+    host: str
+    pid: int
+    heartbeat: float  # seconds since 1970
+    epoch: int = 0  # epochs done
+    epochs: int = 0  # epochs to do
+    stopped: str = ""  # early_stopping or nonfinite, if it finished before its last epoch
+    bad_epoch: int | None = None  # where a loss or weight was first not finite
+    bad_batch: int | None = None
+    error: str = ""  # why it failed
+
+    @property
+    def silent(self) -> float:
+        """Seconds since the last heartbeat."""
+        return time.time() - self.heartbeat
+
+    @property
+    def shown(self) -> str:
+        """The state as a listing shows it: a running one without a heartbeat is `stale`."""
+        return "stale" if self.state == "running" and self.silent > STALE else self.state
+
+    def to_json(self) -> str:
+        """The text of status.json."""
+        return json.dumps(asdict(self), indent=1)
+
+
+def read_status(run: Path) -> Status | None:
+    """The status of a run directory, or None if it has none that can be read."""
+    try:
+        data = json.loads((run / "status.json").read_text())
+        known = {f.name for f in fields(Status)}
+        return Status(**{k: v for k, v in data.items() if k in known})
+    except (OSError, ValueError, TypeError, AttributeError):
+        return None
