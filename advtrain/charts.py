@@ -18,7 +18,7 @@ def chart(
     series: Mapping[str, Sequence[float]],
     *,
     percent: bool = False,
-    width: int = 30,
+    width: int = 28,
     height: int = 7,
     ascii_only: bool = False,
 ) -> Text:

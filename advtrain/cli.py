@@ -84,7 +84,7 @@ def train(
 
     loaded = load_config(config, overrides or [])
     if print_config or dry_run:
-        from advtrain.listings import print_plan, print_resolved
+        from advtrain.overview import print_plan, print_resolved
 
         if print_config:
             print_resolved(loaded, runs_dir, from_run)
@@ -119,7 +119,7 @@ def status(
     as_json: AsJson = False,
 ) -> None:
     """List the runs below a folder and what became of them."""
-    from advtrain.listings import print_status, runs_below, status_json
+    from advtrain.overview import print_status, runs_below, status_json
 
     runs = runs_below(folder)
     if as_json:

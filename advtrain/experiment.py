@@ -18,7 +18,7 @@ from advtrain.config.identity import to_yaml
 from advtrain.config.schema import Config
 from advtrain.errors import AdvtrainError, Interrupted, RunFailed
 from advtrain.learning.data.splits import Data, load_data
-from advtrain.learning.device import PRECISION, choose_device, device_name
+from advtrain.learning.device import PRECISION, choose_device, device_name, suit_threads
 from advtrain.learning.measure import curve
 from advtrain.learning.models import build_model
 from advtrain.learning.optimizer import build_optimizer
@@ -91,11 +91,12 @@ def _prepare(
     model = build_model(
         config.model.name, in_shape=data.shape, num_classes=data.num_classes, **config.model.args
     )
+    suit_threads(model, data.shape)
     if config.model.normalize:
         model.normalize.fit(data.mean, data.std)
     if config.model.weights:
         checkpoint.load_weights(Path(config.model.weights), model)
-    model.to(where)
+    model.to(where).to(memory_format=torch.channels_last)  # pooling: several times faster on CPUs
     optimizer = build_optimizer(model, config.optimizer)
     own, path = directory.path / "last.pt", directory.path
     progress, rows, best = Progress(), [], None

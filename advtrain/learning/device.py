@@ -6,10 +6,14 @@ import os
 import platform
 
 import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from advtrain.errors import AdvtrainError
+from advtrain.learning.attack import mode
 
 PRECISION = "fp32"
+_SMALL = 2e6  # floating-point operations of one image's forward pass
 
 
 def choose_device(wanted: str) -> torch.device:
@@ -48,3 +52,17 @@ def device_name(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return platform.processor() or platform.machine()
+
+
+def suit_threads(model: nn.Module, shape: tuple[int, int, int]) -> None:
+    """Let a small network compute on one CPU thread, unless OMP_NUM_THREADS says otherwise.
+
+    On two cores a second thread gains such a network about a tenth, and beside a busy neighbour,
+    where each of its many short operations waits for both, it can cost a factor of ten.
+    """
+    if "OMP_NUM_THREADS" in os.environ:
+        return
+    with FlopCounterMode(display=False) as counter, mode(model, "eval"), torch.no_grad():
+        model(torch.zeros(1, *shape))
+    if counter.get_total_flops() < _SMALL:
+        torch.set_num_threads(1)

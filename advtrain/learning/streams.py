@@ -26,6 +26,10 @@ def stream(*name: int | str, device: torch.device | str = "cpu") -> torch.Genera
 
 @contextmanager
 def preserved() -> Iterator[None]:
-    """Leave torch's global generators to the caller as they were."""
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-        yield
+    """Leave torch's global generators and thread count to the caller as they were."""
+    threads = torch.get_num_threads()
+    try:
+        with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+            yield
+    finally:
+        torch.set_num_threads(threads)
