@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint figures clean
 
 demo: .venv/installed
 	$(BIN)/advtrain train configs/digits.yaml
@@ -23,6 +23,9 @@ lint: .venv/installed-dev
 .venv/installed-dev: .venv/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	touch $@
+
+figures: demo
+	$(BIN)/python docs/figures.py
 
 clean:
 	rm -rf .venv build *.egg-info

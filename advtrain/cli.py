@@ -62,7 +62,9 @@ def train(
         Optional[Path],  # noqa: UP045
         typer.Option("--from", metavar="RUN", help="Go on from another run's last.pt."),
     ] = None,
-    runs_dir: Annotated[Path, typer.Option(help="Where the runs' directories are.")] = Path("runs"),
+    runs_dir: Annotated[
+        Path, typer.Option(file_okay=False, help="Where the runs' directories are.")
+    ] = Path("runs"),
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
     resume: Annotated[
         Resume,
@@ -80,23 +82,30 @@ def train(
     ] = False,
 ) -> None:
     """Train one config to its end, or go on where it stopped."""
-    from advtrain.config.load import load_config
+    from advtrain.config.devices import check_device
+    from advtrain.config.load import load_config, located
 
+    check_device(device)
     loaded = load_config(config, overrides or [])
     if print_config or dry_run:
         from advtrain.overview import print_plan, print_resolved
 
-        if print_config:
-            print_resolved(loaded, runs_dir, from_run)
-        else:
-            print_plan(loaded, runs_dir, from_run, resume.value)
+        with located(loaded):
+            if print_config:
+                print_resolved(loaded, runs_dir, from_run)
+            else:
+                print_plan(loaded, runs_dir, from_run, resume.value)
         return
+    from advtrain.store.naming import locate
+
+    with located(loaded):  # so that wrong weights or --from need not wait for torch
+        locate(loaded, runs_dir, from_run)
     from rich.console import Console
 
     from advtrain.console import summary, watching
     from advtrain.experiment import train as run_experiment
 
-    with interruptible(), watching(quiet) as observer:
+    with interruptible(), located(loaded), watching(quiet) as observer:
         run = run_experiment(
             loaded,
             runs_dir,

@@ -20,6 +20,14 @@ class ConfigError(AdvtrainError):
         self.problems = problems
 
 
+class SettingError(AdvtrainError):
+    """A key's value that proves wrong only later, beside the files and images it speaks of."""
+
+    def __init__(self, key: str, text: str) -> None:
+        super().__init__(f"{key}: {text}")
+        self.key = key
+
+
 class RunFailed(AdvtrainError):
     """A run began and could not go on; its directory keeps what was done until then."""
 

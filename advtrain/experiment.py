@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 import traceback
 from collections.abc import Iterator
@@ -28,10 +29,10 @@ from advtrain.observer import Observer
 from advtrain.records import Progress, Row
 from advtrain.store import checkpoint, metrics, provenance
 from advtrain.store.naming import locate
-from advtrain.store.parent import Parent
+from advtrain.store.parent import Parent, schedule_overrides
 from advtrain.store.run import Run
 from advtrain.store.rundir import RunDirectory, hold
-from advtrain.store.status import read_status
+from advtrain.store.status import Status, is_run, read_status
 
 Resume = Literal["auto", "never", "require"]
 
@@ -54,19 +55,26 @@ def train(
     path, config, parent = locate(
         config, Path(runs_dir), Path(from_run) if from_run is not None else None
     )
-    exists = read_status(path) is not None
+    exists = is_run(path)
     if resume == "never" and exists:
         raise AdvtrainError(f"{path}: this run exists, and --resume never was asked for")
     if resume == "require" and not exists:
         raise AdvtrainError(f"{path}: no such run, and --resume require was asked for")
     for caution in cautions(config):
         observer.warn(caution)
+    if _finished(read_status(path)):
+        return Run(path)  # also where nothing may be written
     with hold(path) as directory, preserved():
-        if directory.before is None or directory.before.state != "finished":
+        if not _finished(directory.before):
             work = _prepare(config, device, directory, parent, observer)
+            directory.begin(epoch=work.progress.epoch, epochs=config.training.epochs)
             with _outcome_in(directory):
                 _train(work, directory, observer)
     return Run(path)
+
+
+def _finished(status: Status | None) -> bool:
+    return status is not None and status.state == "finished"
 
 
 @dataclass(frozen=True)
@@ -78,15 +86,17 @@ class _Work:
     progress: Progress
     rows: list[Row]  # of the epochs done
     provenance: dict[str, Any]
-    parent_best: bytes | None  # best.pt of the run that this one goes on from
+    parent: Parent | None
+    parent_best: bytes | None  # its best.pt, unless this run has gone on from it before
 
 
 def _prepare(
     config: Config, device: str, directory: RunDirectory, parent: Parent | None, observer: Observer
 ) -> _Work:
     """Everything that can fail on a user's mistake, before the directory is touched."""
-    where = choose_device(device)
+    where, path = choose_device(device), directory.path
     data = load_data(config.dataset, where)
+    record = _record(config, data, path, parent)
     torch.manual_seed(seed_of(config.seed, "init"))
     model = build_model(
         config.model.name, in_shape=data.shape, num_classes=data.num_classes, **config.model.args
@@ -98,22 +108,21 @@ def _prepare(
         checkpoint.load_weights(Path(config.model.weights), model)
     model.to(where).to(memory_format=torch.channels_last)  # pooling: several times faster on CPUs
     optimizer = build_optimizer(model, config.optimizer)
-    own, path = directory.path / "last.pt", directory.path
     progress, rows, best = Progress(), [], None
-    if own.exists():
-        progress = checkpoint.restore(own, model, optimizer)
+    if (path / "last.pt").exists():
+        progress = checkpoint.restore(path / "last.pt", model, optimizer)
         rows = metrics.read_rows(path / "metrics.csv", progress.epoch)
     elif parent:
-        same = type(parent.config.optimizer) is type(config.optimizer)
-        last = parent.path / "last.pt"
-        progress = checkpoint.restore(last, model, optimizer if same else None)
-        if not same:
-            observer.warn(f"the optimizer starts afresh: {parent.path} used another")
-        progress.stopped = ""
-        rows = metrics.read_rows(parent.path / "metrics.csv", progress.epoch)
-        best_file = parent.path / "best.pt"
-        best = best_file.read_bytes() if best_file.exists() else None
+        progress, rows, best = _take_over(parent, config, model, optimizer, observer)
     now = provenance.session(str(where), device_name(where), PRECISION)
+    for text in provenance.differences(record["sessions"][-1], now) if record["sessions"] else []:
+        observer.warn(f"resumed on different terms, so the figures may differ slightly: {text}")
+    record["sessions"].append(now)
+    return _Work(config, data, model, optimizer, progress, rows, record, parent, best)
+
+
+def _record(config: Config, data: Data, path: Path, parent: Parent | None) -> dict[str, Any]:
+    """The run's provenance: begun, or what is there, made sure to be about the same images."""
     record = provenance.read(path) or {
         "identity": path.name.rpartition("-")[2],
         "parent": {"run": str(parent.path), "epoch": parent.epoch} if parent else None,
@@ -127,19 +136,41 @@ def _prepare(
             f"{path}: the images of {config.dataset.name} are not those that this run began with "
             "(checksum in provenance.json); give the new ones a run of their own with name=..."
         )
-    for text in provenance.differences(record["sessions"][-1], now) if record["sessions"] else []:
-        observer.warn(f"resumed on different terms, so the figures may differ slightly: {text}")
-    record["sessions"].append(now)
-    return _Work(config, data, model, optimizer, progress, rows, record, best)
+    return record
+
+
+def _take_over(
+    parent: Parent,
+    config: Config,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    observer: Observer,
+) -> tuple[Progress, list[Row], bytes | None]:
+    """The parent's weights, its rows, and its best.pt if it has one."""
+    same = type(parent.config.optimizer) is type(config.optimizer)
+    last, best = parent.path / "last.pt", parent.path / "best.pt"
+    progress = checkpoint.restore(last, model, optimizer if same else None)
+    if progress.epoch != parent.epoch:  # killed between the two files
+        raise AdvtrainError(
+            f"{last}: is of epoch {progress.epoch}, but status.json says {parent.epoch}; "
+            "let that run go on first"
+        )
+    if not same:
+        observer.warn(f"the optimizer starts afresh: {parent.path} used another")
+    progress.stopped = ""
+    rows = metrics.read_rows(parent.path / "metrics.csv", progress.epoch)
+    return progress, rows, best.read_bytes() if best.exists() else None
 
 
 def _train(work: _Work, directory: RunDirectory, observer: Observer) -> None:
     """From the first epoch not done to the last, saving after each."""
     config, progress = work.config, work.progress
     began = time.perf_counter()
-    directory.begin(epoch=progress.epoch, epochs=config.training.epochs)
     if not (directory.path / "config.yaml").exists():
-        header = f"Made by advtrain. Repeat with: advtrain train {directory.path}/config.yaml"
+        again = ["advtrain", "train", f"{directory.path}/config.yaml"]
+        if work.parent:
+            again += ["--from", str(work.parent.path), *schedule_overrides(config)]
+        header = f"Made by advtrain. Repeat with: {shlex.join(again)}"
         directory.write("config.yaml", to_yaml(config, header).encode())
     _write_provenance(work, directory, began)
     if work.parent_best:
@@ -204,6 +235,6 @@ def _outcome_in(directory: RunDirectory) -> Iterator[None]:
         raise
     except Exception as error:
         text = f"{type(error).__name__}: {error}".splitlines()[0]
-        directory.log(traceback.format_exc())
         directory.set_status(state="failed", error=text)
+        directory.log(traceback.format_exc())
         raise RunFailed(f"{path}: {text}; the traceback is in its log.txt") from error

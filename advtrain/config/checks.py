@@ -14,14 +14,18 @@ def contradictions(config: Config) -> list[Problem]:
     if config.attack.eps > 0:
         try:
             if config.attack.step_size <= 0:
-                found.append((("attack", "alpha"), "expected a step size > 0"))
+                alpha, size = config.attack.alpha, config.attack.step_size
+                found.append((
+                    ("attack", "alpha"), f"expected a step size > 0, but {alpha} is {size:g}"
+                ))  # fmt: skip
         except ValueError as error:
             found.append((("attack", "alpha"), str(error)))
     if config.evaluation.steps < config.attack.steps:
+        given = "steps" in config.evaluation.model_fields_set  # else the other key is the cause
         found.append((
-            ("evaluation", "steps"),
-            f"expected at least attack.steps ({config.attack.steps}), got "
-            f"{config.evaluation.steps}: the evaluation must not be weaker than the training",
+            ("evaluation" if given else "attack", "steps"),
+            f"evaluation.steps ({config.evaluation.steps}) must be at least attack.steps "
+            f"({config.attack.steps}): the evaluation may not be weaker than the training",
         ))  # fmt: skip
     if config.training.early_stopping and config.dataset.val_size == 0:
         found.append((
@@ -32,11 +36,11 @@ def contradictions(config: Config) -> list[Problem]:
         for i, eps in enumerate(config.evaluation.eps):
             if eps > 1:
                 found.append((("evaluation", "eps", i), f"expected at most 1, got {eps:g}"))
-    if config.schedule.warmup > config.horizon:
-        found.append((
-            ("schedule", "warmup"),
-            f"expected at most the schedule's {config.horizon} epochs",
-        ))  # fmt: skip
+    for key in ("warmup", "eps_warmup"):
+        if getattr(config.schedule, key) > config.horizon:
+            found.append((
+                ("schedule", key), f"expected at most the schedule's {config.horizon} epochs"
+            ))  # fmt: skip
     return found
 
 

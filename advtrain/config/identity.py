@@ -10,9 +10,10 @@ from typing import Any
 
 import yaml
 
+from advtrain.config import yaml_tree
 from advtrain.config.names import MODELS
 from advtrain.config.schema import Config
-from advtrain.errors import AdvtrainError
+from advtrain.errors import SettingError
 
 
 def identity(config: Config, parent: str | None = None) -> str:
@@ -45,11 +46,23 @@ def _digest(weights: str) -> str:
     try:
         return hashlib.sha256(Path(weights).read_bytes()).hexdigest()
     except OSError as error:
-        raise AdvtrainError(f"model.weights: {weights}: {error.strerror}") from None
+        raise SettingError("model.weights", f"{weights}: {error.strerror}") from None
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes text that the reader, whose YAML is 1.2, would not take for text."""
+
+
+def _text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
+    quotes = None if yaml_tree.plain(text) == text else "'"
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=quotes)
+
+
+_Dumper.add_representer(str, _text)
 
 
 def to_yaml(config: Config, header: str = "") -> str:
     """The whole config, defaults included; loading it gives an equal config."""
     data: dict[str, Any] = config.model_dump(mode="json")
     comment = "".join(f"# {line}\n" for line in header.splitlines())
-    return comment + yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
+    return comment + yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True)

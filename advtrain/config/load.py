@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,13 @@ from advtrain.config import yaml_tree
 from advtrain.config.checks import contradictions
 from advtrain.config.names import did_you_mean, make_importable
 from advtrain.config.overrides import parse_override
+from advtrain.config.places import Places
 from advtrain.config.schema import Config, Origin
 from advtrain.config.validation import problems_of
-from advtrain.errors import ConfigError
+from advtrain.errors import ConfigError, SettingError
 
 _LARGEST = 1_000_000  # bytes; a config beyond it is some other file
+_LONGEST_CHAIN = 20  # files, each the base of another
 
 
 @dataclass
@@ -27,6 +30,12 @@ class _Merged:
     values: dict[str, Any] = field(default_factory=dict)
     places: dict[yaml_tree.Path, str] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
+    unread: list[yaml_tree.Path] = field(default_factory=list)  # where nothing is known
+
+    def follows(self, path: yaml_tree.Path, text: str) -> bool:
+        """Whether a problem may be due only to what could not be read."""
+        missing = () in self.unread and text == "missing"
+        return missing or any(gap and path[: len(gap)] == gap for gap in self.unread)
 
 
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
@@ -38,21 +47,35 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     path = Path(path)
     folder = config_folder(path)
     make_importable(folder)
-    merged = _read(path, ())
+    merged = _read(path, f"argument '{path}'")
     for argument in overrides:
         _override(merged, argument)
     if not merged.values.get("name") and ("name",) not in merged.places:
         merged.values["name"] = _slug(path.stem)
     config, found = problems_of(merged.values)
-    merged.problems += [_locate(merged, path, where, text) for where, text in found]
-    if config is not None and not merged.problems:
-        merged.problems += [
-            _locate(merged, path, where, text) for where, text in contradictions(config)
-        ]
+    if config is not None and not found and not merged.problems:
+        found = contradictions(config)
+    places = Places(path, merged.places)
+    for where, text in found:
+        if not merged.follows(where, text):
+            merged.problems.append(f"{places.of(where)}: {'.'.join(map(str, where))}: {text}")
     if merged.problems or config is None:
         raise ConfigError(list(dict.fromkeys(merged.problems)))
-    config._origin = Origin(folder.resolve(), tuple(overrides))
+    config._origin = Origin(folder.resolve(), tuple(overrides), places)
     return config
+
+
+@contextmanager
+def located(config: Config) -> Iterator[None]:
+    """Put the place of its key before a SettingError raised inside."""
+    try:
+        yield
+    except SettingError as error:
+        places = config.origin.places
+        if places is None:
+            raise
+        place = places.of(tuple(error.key.split(".")))
+        raise ConfigError([f"{place}: {error}"]) from None
 
 
 def config_folder(path: Path) -> Path:
@@ -62,43 +85,55 @@ def config_folder(path: Path) -> Path:
     """
     try:
         recorded = json.loads((path.parent / "provenance.json").read_text())["config_folder"]
-        return Path(str(recorded))
+        return Path(str(recorded)).resolve()
     except (OSError, ValueError, KeyError, TypeError):
         return path.parent
 
 
-def _read(path: Path, chain: tuple[Path, ...]) -> _Merged:
-    """The file's values over those of its `base`."""
-    text = _text(path)
+def _read(path: Path, source: str, chain: tuple[Path, ...] = ()) -> _Merged:
+    """The file's values over those of its `base`; `source` is what named the file."""
+    text = _text(path, source)
     if isinstance(text, ConfigError):
-        return _Merged(problems=text.problems)
+        return _Merged(problems=text.problems, unread=[()])
     tree = yaml_tree.parse(text)
     places = {key: f"{path}:{line}:{column}" for key, (line, column) in tree.places.items()}
-    problems = [f"{path}:{line}:{column}: {text}" for (line, column), text in tree.problems]
-    if not problems and not isinstance(tree.value, dict):
+    own = _Merged({}, places, unread=tree.unread)
+    own.problems = [f"{path}:{line}:{column}: {text}" for (line, column), text in tree.problems]
+    if isinstance(tree.value, dict):
+        own.values = tree.value
+        return _on_base(own, path, chain)
+    if not own.problems:
         what = "empty" if tree.value is None else "not a mapping"
-        problems = [f"{path}:1:1: the file is {what}; expected at least model: and dataset:"]
-    own = _Merged(tree.value if isinstance(tree.value, dict) else {}, places, problems)
-    base = own.values.pop("base", None)
-    if ("base",) not in own.places:
-        return own
-    place = own.places.pop(("base",))
-    target = (path.parent / base).resolve() if isinstance(base, str) else None
-    if target is None:
-        own.problems.append(f"{place}: base: expected the path of a config")
-    elif target in (*chain, path.resolve()):
-        own.problems.append(f"{place}: base: {base} leads back to itself")
-    elif not target.is_file():
-        own.problems.append(f"{place}: base: no file {path.parent / str(base)}")
-    else:
-        parent = _read(path.parent / str(base), (*chain, path.resolve()))
-        _merge(parent, own.values, own.places)
-        parent.problems += own.problems
-        return parent
+        own.problems = [f"{path}:1:1: the file is {what}; expected at least model: and dataset:"]
+        own.unread = [()]
     return own
 
 
-def _text(path: Path) -> str | ConfigError:
+def _on_base(own: _Merged, path: Path, chain: tuple[Path, ...]) -> _Merged:
+    """What the file at `path` says, over what the config says that its `base` names."""
+    base = own.values.pop("base", None)
+    place = own.places.pop(("base",), None)
+    if place is None:
+        return own
+    chain = (*chain, path.resolve())
+    if not isinstance(base, str) or "\0" in base:
+        problem = "expected the path of a config"
+    elif (path.parent / base).resolve() in chain:
+        problem = f"{base} leads back to itself"
+    elif len(chain) > _LONGEST_CHAIN:
+        problem = f"more than {_LONGEST_CHAIN} configs, each the base of another"
+    else:
+        below = _read(path.parent / base, f"{place}: base: {path.parent / base}", chain)
+        _merge(below, own.values, own.places)
+        below.problems += own.problems
+        below.unread += own.unread
+        return below
+    own.problems.append(f"{place}: base: {problem}")
+    own.unread.append(())
+    return own
+
+
+def _text(path: Path, source: str) -> str | ConfigError:
     """The file's text, or what keeps it from being read."""
     try:
         if path.stat().st_size > _LARGEST:
@@ -108,18 +143,21 @@ def _text(path: Path) -> str | ConfigError:
     except FileNotFoundError:
         here = path.parent.glob("*.y*ml") if path.parent.is_dir() else []
         near = did_you_mean(path.name, [p.name for p in here], f"{path.parent}/")
-        return ConfigError([f"argument '{path}': no such file{near}"])
+        return ConfigError([f"{source}: no such file{near}"])
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         column = error.start - (data.rfind(b"\n", 0, error.start) + 1) + 1
         return ConfigError([f"{path}:{line}:{column}: not UTF-8 text"])
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        return ConfigError([f"argument '{path}': {reason}"])
+        return ConfigError([f"{source}: {reason}"])
 
 
 def _merge(into: _Merged, values: dict[str, Any], places: dict[yaml_tree.Path, str]) -> None:
-    """Mappings merge, everything else replaces; a section given as a word is replaced whole."""
+    """Mappings merge, everything else replaces, and so does a section of another `name`.
+
+    (What was set for one optimizer, model or dataset says nothing about another.)
+    """
 
     def merge(old: dict[str, Any], new: dict[str, Any], path: yaml_tree.Path) -> None:
         for key, value in new.items():
@@ -127,6 +165,8 @@ def _merge(into: _Merged, values: dict[str, Any], places: dict[yaml_tree.Path, s
             if isinstance(value, dict) and isinstance(old.get(key), str) and not path:
                 old[key] = {"name": old[key]}
             if isinstance(value, dict) and isinstance(old.get(key), dict):
+                if not path and "name" in value and value["name"] != _name_of(key, old[key]):
+                    old[key] = {}
                 merge(old[key], value, here)
             else:
                 old[key] = value
@@ -135,6 +175,12 @@ def _merge(into: _Merged, values: dict[str, Any], places: dict[yaml_tree.Path, s
 
     merge(into.values, values, ())
     into.places.update(places)
+
+
+def _name_of(section: str, values: dict[str, Any]) -> Any:
+    """The `name` that a section has, by default if it gives none."""
+    default = Config.model_fields[section].default if section in Config.CHOICES else None
+    return values.get("name", getattr(default, "name", None))
 
 
 def _override(merged: _Merged, argument: str) -> None:
@@ -148,17 +194,9 @@ def _override(merged: _Merged, argument: str) -> None:
     values: dict[str, Any] = {path[-1]: value}
     for key in reversed(path[:-1]):
         values = {key: values}
-    _merge(merged, values, {path[: i + 1]: place for i in range(len(path) - 1, len(path))})
-
-
-def _locate(merged: _Merged, file: Path, path: yaml_tree.Path, text: str) -> str:
-    """`place: dotted.key: text`, with the place of the nearest enclosing key that has one."""
-    place = f"{file}:1:1"
-    for length in range(len(path), 0, -1):
-        if path[:length] in merged.places:
-            place = merged.places[path[:length]]
-            break
-    return f"{place}: {'.'.join(map(str, path))}: {text}"
+    _merge(merged, values, {path: place})
+    for length in range(1, len(path)):  # sections that only the argument has made
+        merged.places.setdefault(path[:length], place)
 
 
 def _slug(stem: str) -> str:

@@ -11,8 +11,11 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from advtrain.config.section import Count, Number
 
 
 class Args(BaseModel):
@@ -24,23 +27,27 @@ class Args(BaseModel):
 class MlpArgs(Args):
     """Arguments of `mlp`."""
 
-    width: int = Field(256, ge=1, description="units of each hidden layer")
-    depth: int = Field(2, ge=1, description="hidden layers")
+    width: Annotated[Count, Field(ge=1)] = Field(256, description="units of each hidden layer")
+    depth: Annotated[Count, Field(ge=1, le=1000)] = Field(2, description="hidden layers")
 
 
 class LstmArgs(Args):
     """Arguments of `lstm`."""
 
-    hidden: int = Field(128, ge=1, description="units of the recurrent state")
-    layers: int = Field(1, ge=1, description="stacked LSTM layers")
+    hidden: Annotated[Count, Field(ge=1)] = Field(128, description="units of the recurrent state")
+    layers: Annotated[Count, Field(ge=1, le=1000)] = Field(1, description="stacked LSTM layers")
 
 
 class WideResNetArgs(Args):
     """Arguments of `wide_resnet`."""
 
-    depth: int = Field(34, ge=10, le=10_000, description="layers, of the form 6n + 4")
-    width: int = Field(10, ge=1, description="widening factor")
-    dropout: float = Field(0.0, ge=0, lt=1, description="dropout inside each block")
+    depth: Annotated[Count, Field(ge=10, le=10_000)] = Field(
+        34, description="layers, of the form 6n + 4"
+    )
+    width: Annotated[Count, Field(ge=1)] = Field(10, description="widening factor")
+    dropout: Annotated[Number, Field(ge=0, lt=1)] = Field(
+        0.0, description="dropout inside each block"
+    )
 
     @field_validator("depth")
     @classmethod
@@ -173,7 +180,7 @@ def check_import(name: str) -> None:
         found = importlib.util.find_spec(module) is not None
     except (ImportError, ValueError) as error:
         raise ValueError(f"cannot import {module!r}: {error}") from None
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # the packages are the user's: anything may happen
         raise ValueError(f"importing {module!r} raised {type(error).__name__}: {error}") from None
     if not found:
         raise ValueError(f"no module {module!r} in the config's folder or on the Python path")

@@ -36,9 +36,12 @@ def resolve_key(key: str) -> str:
     head, dot, rest = key.partition(".")
     if key in sections:
         return key
+    if key == "base":
+        raise ValueError("base: only a file can name its base")
     if dot:
         if head not in sections:
-            raise ValueError(f"{key}: unknown section{did_you_mean(head, sections)}")
+            near = did_you_mean(head, sections) or f"; expected one of {', '.join(sections)}"
+            raise ValueError(f"{head}: unknown section{near}")
         return f"{head}.{rest}"
     owners = [section for section, keys in sections.items() if key in keys and key != "name"]
     if key in _PREFERRED and _PREFERRED[key] in owners:
@@ -48,7 +51,7 @@ def resolve_key(key: str) -> str:
         raise ValueError(f"{key}: stands in several sections, write {options}")
     if not owners:
         leaves = {leaf: section for section, keys in sections.items() for leaf in keys}
-        near = did_you_mean(key, [*leaves, *sections])
+        near = did_you_mean(key, [*leaves, *sections]) or "; `advtrain schema` shows them all"
         raise ValueError(f"{key}: unknown key{near}")
     return f"{owners[0]}.{key}"
 

@@ -5,7 +5,7 @@ Lengths of time are in epochs, sizes in images, eps and alpha in units of the in
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -24,6 +24,7 @@ from advtrain.config.optimization import (
     Schedule,
     Sgd,
 )
+from advtrain.config.places import Places
 from advtrain.config.section import Count, Number, Section, Text
 
 
@@ -43,6 +44,13 @@ class Model(Section):
     @classmethod
     def _known(cls, name: str) -> str:
         return known_model(name)
+
+    @field_validator("args")
+    @classmethod
+    def _free(cls, args: dict[str, Any]) -> dict[str, Any]:
+        if taken := {"name", "in_shape", "num_classes"} & args.keys():
+            raise ValueError(f"{' and '.join(sorted(taken))}: set by advtrain, not by the config")
+        return args
 
 
 class Dataset(Section):
@@ -77,6 +85,8 @@ class Dataset(Section):
         name = info.data.get("name", "")
         if info.field_name == "args" and value and not name.startswith("import:"):
             raise ValueError("only a dataset of the form import:... takes args")
+        if info.field_name == "args" and "train" in value:
+            raise ValueError("train: set by advtrain, not by the config")
         if info.field_name == "image_size" and value and name != "image_folder":
             raise ValueError("only image_folder can be resized")
         return value
@@ -201,10 +211,14 @@ Objective = Annotated[Pgd | Mixed | Standard, Field(discriminator="name")]
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a config came from: the folder that `import:` searches, and what was overridden."""
+    """Where a config came from: the folder that `import:` searches, and what was overridden.
 
-    folder: Path
-    overrides: tuple[str, ...] = ()
+    It is no part of what the config says, so configs of different origins may be equal.
+    """
+
+    folder: Path = field(compare=False)
+    overrides: tuple[str, ...] = field(default=(), compare=False)
+    places: Places | None = field(default=None, compare=False)  # None if made in Python
 
 
 class Config(Section):

@@ -19,7 +19,7 @@ def problems_of(values: dict[str, Any]) -> tuple[Config | None, list[Problem]]:
     values = {key: _section(key, value) for key, value in values.items()}
     problems: list[Problem] = []
     model = values.get("model")
-    if isinstance(model, dict) and model.get("name") in MODELS:
+    if isinstance(model, dict) and isinstance(model.get("name"), str) and model["name"] in MODELS:
         args = model.get("args", {})
         if isinstance(args, dict):
             info = MODELS[model["name"]]
@@ -37,12 +37,16 @@ def problems_of(values: dict[str, Any]) -> tuple[Config | None, list[Problem]]:
 def _section(key: str, value: Any) -> Any:
     """A word stands for the section's `name`; a choice without one keeps the default's name."""
     fields = Config.model_fields
-    named = key in Config.CHOICES or key in ("model", "dataset")
-    if named and isinstance(value, str):
+    if _named(key) and isinstance(value, str):
         return {"name": value}
     if key in Config.CHOICES and isinstance(value, dict) and "name" not in value:
         return {"name": fields[key].default.name, **value}
     return dict(value) if isinstance(value, dict) else value
+
+
+def _named(key: str | int) -> bool:
+    """Whether the section has a `name`, which alone may stand for it."""
+    return key in Config.CHOICES or key in ("model", "dataset")
 
 
 def _sentences(
@@ -75,7 +79,10 @@ def _sentence(
                 "greater_than": (">", "gt"), "greater_than_equal": (">=", "ge"),
                 "less_than": ("<", "lt"), "less_than_equal": ("<=", "le"),
             }[item["type"]]  # fmt: skip
-            return f"expected {sign} {context[limit]:g}, {got}"
+            bound = context[limit]
+            return (
+                f"expected {sign} {bound if isinstance(bound, int) else format(bound, 'g')}, {got}"
+            )
         case "literal_error" | "union_tag_invalid":
             expected = str(context.get("expected") or context.get("expected_tags"))
             given = str(context.get("tag", item.get("input")))
@@ -85,15 +92,21 @@ def _sentence(
         case "value_error":
             return str(context["error"])
         case "model_type" | "model_attributes_type" | "dict_type":
-            return f"expected a mapping, {got}"
+            word = "a name or " if len(loc) == 1 and _named(loc[0]) else ""
+            return f"expected {word}a mapping, {got}"
         case "string_type":
             return f"expected text, {got}"
         case "string_too_short":
             return "expected text, got nothing"
+        case "string_too_long":
+            return f"expected at most {context['max_length']} characters"
         case "bool_type":
             return f"expected true or false, {got}"
         case "list_type":
             return f"expected a list, {got}"
+        case "too_short" | "too_long":
+            count = context.get("min_length", context.get("max_length"))
+            return f"expected {count} values, got {context['actual_length']}"
         case "string_pattern_mismatch":
             return f"expected letters, digits, '.', '_' and '-', at most 64, {got}"
     return f"{item['msg'][0].lower()}{item['msg'][1:]}, {got}"

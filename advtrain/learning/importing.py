@@ -6,16 +6,16 @@ import importlib
 from collections.abc import Callable
 from typing import Any
 
-from advtrain.errors import AdvtrainError
+from advtrain.errors import SettingError
 
 
-def import_attribute(name: str) -> Callable[..., Any]:
-    """What `import:package.module:attribute` names; AdvtrainError if it cannot be imported."""
+def import_attribute(name: str, key: str) -> Callable[..., Any]:
+    """What `import:package.module:attribute` names; SettingError about the key if it cannot be."""
     module, _, attribute = name.removeprefix("import:").partition(":")
     try:
         found = getattr(importlib.import_module(module), attribute)
-    except Exception as error:  # the module is the user's: anything may happen in it
-        raise AdvtrainError(f"{name}: {type(error).__name__}: {error}") from error
+    except (Exception, SystemExit) as error:  # the module is the user's
+        raise SettingError(key, f"{name}: {type(error).__name__}: {error}") from error
     if not callable(found):
-        raise AdvtrainError(f"{name}: not callable")
+        raise SettingError(key, f"{name}: not callable")
     return found  # type: ignore[no-any-return]

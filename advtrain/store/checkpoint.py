@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import pickle
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -48,10 +47,18 @@ def restore(
     try:
         model.load_state_dict(content["model"])
         if optimizer is not None:
-            optimizer.load_state_dict(content["optimizer"])
+            _restore_optimizer(optimizer, content["optimizer"])
         return Progress(**content["progress"])
-    except (RuntimeError, ValueError, KeyError, TypeError) as error:
+    except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise AdvtrainError(f"{file}: does not fit this config: {_first(error)}") from None
+
+
+def _restore_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """Load momenta and step counts; weight decay, momentum and the like stay the config's."""
+    own = [{k: v for k, v in g.items() if k != "params"} for g in optimizer.param_groups]
+    optimizer.load_state_dict(state)
+    for group, settings in zip(optimizer.param_groups, own, strict=True):
+        group.update(settings)
 
 
 def load_weights(file: Path, model: nn.Module) -> None:
@@ -74,7 +81,7 @@ def _load(file: Path) -> Any:
         return torch.load(file, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise AdvtrainError(f"{file}: no such file") from None
-    except (RuntimeError, EOFError, OSError, ValueError, pickle.UnpicklingError) as error:
+    except Exception as error:  # damaged bytes raise anything: IndexError, struct.error, ...
         raise AdvtrainError(
             f"{file}: cannot be loaded as a checkpoint ({_first(error)}); it is damaged or "
             "something else. Nothing was changed"

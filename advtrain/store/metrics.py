@@ -45,6 +45,11 @@ def read_rows(file: Path, last_epoch: int) -> list[Row]:
             f"{file}: expected the rows of epochs 1 to {last_epoch}, which last.pt beside it has "
             "behind it; restore the file, or move the directory away to start afresh"
         )
+    try:
+        for row in rows[:last_epoch]:
+            EpochRecord.of_row(row)
+    except ValueError as error:
+        raise AdvtrainError(f"{file}: epoch {row[0]}: {error}") from None
     return rows[:last_epoch]
 
 

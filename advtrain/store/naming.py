@@ -36,7 +36,10 @@ def run_path(runs_dir: Path, config: Config, identity: str) -> Path:
     """
     folder = runs_dir / config.name
     ending = f"-s{config.seed}-{identity}"
-    existing = sorted(folder.glob(f"*{ending}")) if folder.is_dir() else []
+    try:
+        existing = sorted(folder.glob(f"*{ending}")) if folder.is_dir() else []
+    except OSError:  # who wants to write there will be told
+        existing = []
     return existing[0] if existing else folder / (label(config) + ending)
 
 
@@ -45,7 +48,7 @@ def label(config: Config) -> str:
     parts = [f"eps{config.attack.eps:.4g}", f"lr{config.optimizer.lr:.4g}"]
     for argument in config.origin.overrides:
         path, value = parse_override(argument)
-        if path[-1] not in ("eps", "lr", "seed") and path != ("name",):
+        if path[-1] not in ("eps", "lr", "seed", "root", "weights") and path != ("name",):
             parts.append(re.sub(r"[^A-Za-z0-9._]+", "_", f"{path[-1]}{_short(value)}").strip("_"))
     return "-".join(parts)[:_LONGEST].rstrip("-.")
 

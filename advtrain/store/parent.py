@@ -48,7 +48,12 @@ def continued(config: Config, parent: Parent) -> Config:
             f"training.epochs: {config.training.epochs}, but {parent.path} already has "
             f"{parent.epoch}; set epochs above that"
         )
-    if any(parse_override(o)[0][0] == "schedule" for o in config.origin.overrides):
+    if schedule_overrides(config):
         return config
     schedule = parent.config.schedule.model_copy(update={"horizon": parent.config.horizon})
     return config.model_copy(update={"schedule": schedule})
+
+
+def schedule_overrides(config: Config) -> list[str]:
+    """Those overrides of the command that touch the schedule."""
+    return [o for o in config.origin.overrides if parse_override(o)[0][0] == "schedule"]

@@ -13,6 +13,8 @@ from typing import Any
 
 import torch
 
+from advtrain.errors import AdvtrainError
+
 _PACKAGES = ("advtrain", "torch", "torchvision", "numpy", "pandas", "scikit-learn")
 _LONGEST_DIFF = 200_000  # characters
 
@@ -47,12 +49,19 @@ def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
 
 
 def read(run: Path) -> dict[str, Any]:
-    """The provenance of a run directory; empty if it has none that can be read."""
+    """The provenance of a run directory; empty if it has none, AdvtrainError if it is damaged."""
+    file = run / "provenance.json"
     try:
-        found = json.loads((run / "provenance.json").read_text())
-        return found if isinstance(found, dict) else {}
-    except (OSError, ValueError):
+        found = json.loads(file.read_text())
+    except FileNotFoundError:
         return {}
+    except (OSError, ValueError):
+        found = None
+    if not isinstance(found, dict) or not {"dataset_checksum", "sessions"} <= found.keys():
+        raise AdvtrainError(
+            f"{file}: cannot be read; restore the file, or move it away to go on without it"
+        )
+    return found
 
 
 def to_bytes(provenance: dict[str, Any]) -> bytes:

@@ -52,12 +52,7 @@ class RunDirectory:
     def write(self, name: str, content: bytes) -> None:
         """Put a file in place; RunFailed if the disk or a later attempt forbids it."""
         with self._writing:
-            current = read_status(self.path)
-            if current is None or current.attempt != self.status.attempt:
-                raise RunFailed(
-                    f"{self.path}: another process took this run over; this one stops and has "
-                    "written nothing since"
-                )
+            self._check_attempt()
             self._replace(name, content)
 
     def set_status(self, **changes: Any) -> None:
@@ -68,6 +63,7 @@ class RunDirectory:
 
     def log(self, line: str) -> None:
         """Append a line to log.txt."""
+        self._check_attempt()
         try:
             with (self.path / "log.txt").open("a", encoding="utf-8") as file:
                 file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
@@ -80,15 +76,30 @@ class RunDirectory:
         with self._writing:
             self._lock.release()
 
+    def _check_attempt(self) -> None:
+        """RunFailed unless status.json is still that of this attempt."""
+        current, own = read_status(self.path), self.status
+        # Host and pid too: two hosts may have taken a stale run over at the same moment.
+        if current is None or (current.attempt, current.host, current.pid) != (
+            own.attempt,
+            own.host,
+            own.pid,
+        ):
+            raise RunFailed(
+                f"{self.path}: another process took this run over; this one stops and has "
+                "written nothing since"
+            )
+
     def _replace(self, name: str, content: bytes) -> None:
         temporary = self.path / f".{name}.{self.status.attempt}.tmp"
         try:
             temporary.write_bytes(content)
             temporary.replace(self.path / name)
         except OSError as error:
+            raise _cannot_write(self.path / name, error) from None
+        finally:  # still there after an error or Ctrl-C
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
-            raise _cannot_write(self.path / name, error) from None
 
     def _beat(self) -> None:
         while not self._released.wait(_HEARTBEAT):
@@ -99,7 +110,8 @@ class RunDirectory:
 
 
 def _cannot_write(file: Path, error: OSError) -> RunFailed:
-    more = "free some space and repeat the command" if error.errno == errno.ENOSPC else ""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    more = "free some space and repeat the command" if full else ""
     return RunFailed(
         f"{file}: cannot be written: {error.strerror}; all finished epochs before it are kept"
         + (f"; {more}" if more else "")
@@ -113,14 +125,17 @@ def hold(path: Path) -> Iterator[RunDirectory]:
     Raises AdvtrainError if another process is at it: on this host as long as it lives,
     elsewhere while its heartbeat is fresh. A directory made in vain is removed again.
     """
-    new = not path.exists()
+    new = False
     try:
+        new = not path.exists()
         path.mkdir(parents=True, exist_ok=True)
         lock = FileLock(path / ".lock", timeout=0)
         lock.acquire()
     except Timeout:
         raise AdvtrainError(_busy(path)) from None
     except OSError as error:
+        if new:
+            _remove_empty(path)
         raise AdvtrainError(f"{path}: cannot be written: {error.strerror}") from None
     directory = RunDirectory(path, lock, read_status(path))
     try:
@@ -130,15 +145,21 @@ def hold(path: Path) -> Iterator[RunDirectory]:
             raise AdvtrainError(_busy(path))
         yield directory
     finally:
-        directory.release()
         if new and not (path / "status.json").exists():
-            with contextlib.suppress(OSError):
-                (path / ".lock").unlink(missing_ok=True)
-                path.rmdir()
-                path.parent.rmdir()
+            _remove_empty(path)  # under the lock: afterwards it might be another's
+        directory.release()
+
+
+def _remove_empty(path: Path) -> None:
+    """Remove a directory with nothing but a lock in it, and the folder around it if empty."""
+    with contextlib.suppress(OSError):
+        (path / ".lock").unlink(missing_ok=True)
+        path.rmdir()
+        path.parent.rmdir()
 
 
 def _busy(path: Path) -> str:
     status = read_status(path)
-    who = f" (pid {status.pid} on {status.host})" if status else ""
+    running = status is not None and status.state == "running"  # else it has yet to begin
+    who = f" (pid {status.pid} on {status.host})" if status and running else ""
     return f"{path}: another process{who} is working on this run"

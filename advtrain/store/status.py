@@ -41,6 +41,14 @@ class Status:
         return json.dumps(asdict(self), indent=1)
 
 
+def is_run(path: Path) -> bool:
+    """Whether a run began in this directory, even if its status can no longer be read."""
+    try:
+        return any((path / name).exists() for name in ("status.json", "last.pt"))
+    except OSError:  # who wants to write there will be told
+        return False
+
+
 def read_status(run: Path) -> Status | None:
     """The status of a run directory, or None if it has none that can be read."""
     try:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from advtrain.errors import AdvtrainError
+from advtrain.errors import SettingError
 from advtrain.learning.data.decoding import decoder_for
 from advtrain.learning.data.images import Streamed
 
@@ -23,25 +23,30 @@ def image_folder(root: Path, image_size: int | None) -> tuple[Streamed, Streamed
     of the files, chosen by a hash of their names, is the test set.
     """
     if not root.is_dir():
-        raise AdvtrainError(f"dataset.root: no folder {root}")
+        raise SettingError("dataset.root", f"no folder {root}")
     split = (root / "train").is_dir() and (root / "test").is_dir()
     base = root / "train" if split else root
-    classes = sorted(p.name for p in base.iterdir() if p.is_dir() and not p.name.startswith("."))
+    classes = _classes(base)
     if len(classes) < 2:
-        raise AdvtrainError(f"dataset.root: expected a folder for each class in {base}")
+        raise SettingError(
+            "dataset.root",
+            f"expected a folder of images for each of two or more classes in {base}"
+            + ("" if split else f", or in {root / 'train'} and {root / 'test'}"),
+        )
     found = _files(base, classes)
     if split:
-        strange = {p.name for p in (root / "test").iterdir() if p.is_dir()} ^ set(classes)
+        strange = {*_classes(root / "test")} ^ {*classes}
         if strange:
-            raise AdvtrainError(
-                f"{root}: class folders in only one of train and test: {', '.join(sorted(strange))}"
+            raise SettingError(
+                "dataset.root",
+                f"{root}: class folders not in both train and test: {', '.join(sorted(strange))}",
             )
         train, test = found, _files(root / "test", classes)
     else:
         test = [item for item in found if _held_out(item[0].relative_to(root))]
         train = [item for item in found if not _held_out(item[0].relative_to(root))]
     if not train or not test:
-        raise AdvtrainError(f"{root}: too few images to split into train and test")
+        raise SettingError("dataset.root", f"{root}: too few images to split into train and test")
     digest = hashlib.sha256()
     for file, _ in [*train, *test]:
         digest.update(f"{file.relative_to(root).as_posix()} {file.stat().st_size}\n".encode())
@@ -58,13 +63,19 @@ def image_folder(root: Path, image_size: int | None) -> tuple[Streamed, Streamed
     return sets[0], sets[1], len(classes), digest.hexdigest()
 
 
+def _classes(base: Path) -> list[str]:
+    """The names of the class folders."""
+    return sorted(p.name for p in base.iterdir() if p.is_dir() and not p.name.startswith("."))
+
+
 def _files(base: Path, classes: list[str]) -> Labelled:
     """All images below the class folders, in a fixed order."""
     result = []
     for label, name in enumerate(classes):
-        files = sorted(p for p in (base / name).rglob("*") if p.suffix.lower() in _ENDINGS)
+        inside = (p for p in (base / name).rglob("*") if p.suffix.lower() in _ENDINGS)
+        files = sorted(p for p in inside if p.is_file())
         if not files:
-            raise AdvtrainError(f"{base / name}: no images in this class folder")
+            raise SettingError("dataset.root", f"{base / name}: no images in this class folder")
         result += [(file, label) for file in files]
     return result
 

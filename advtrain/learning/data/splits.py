@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from advtrain.config.schema import Dataset
-from advtrain.errors import AdvtrainError
+from advtrain.errors import SettingError
 from advtrain.learning.data.images import Images, Streamed, in_turn
 from advtrain.learning.data.sources import Source, load_source
 from advtrain.learning.data.stratify import stratified
@@ -61,18 +61,20 @@ def _train_and_val(dataset: Dataset, source: Source) -> tuple[Images, Images | N
         fraction = dataset.train_size < 1
         count = round(dataset.train_size * len(train)) if fraction else int(dataset.train_size)
         if not 1 <= count <= len(train):
-            raise AdvtrainError(
-                f"dataset.train_size: {dataset.train_size:g} is {count} of the {len(train)} images "
-                f"of {dataset.name}"
+            raise SettingError(
+                "dataset.train_size",
+                f"{dataset.train_size:g} is {count} of the {len(train)} images of {dataset.name}; "
+                f"expected 1 to {len(train)} of them",
             )
         train = train.take(stratified(train.classes_of, count, "train_size"))
     if dataset.val_size == 0:
         return train, None
     count = round(dataset.val_size * len(train))
     if not 1 <= count < len(train):
-        raise AdvtrainError(
-            f"dataset.val_size: {dataset.val_size:g} of {len(train)} images is {count}; "
-            "expected at least one for validation and one for training"
+        raise SettingError(
+            "dataset.val_size",
+            f"{dataset.val_size:g} of {len(train)} images is {count}; "
+            "expected at least one for validation and one for training",
         )
     held_out = stratified(train.classes_of, count, "val_size")
     kept = np.setdiff1d(np.arange(len(train)), held_out)

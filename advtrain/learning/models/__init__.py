@@ -11,43 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from advtrain.config.names import MODELS, did_you_mean
-from advtrain.errors import AdvtrainError
+from advtrain.errors import SettingError
 from advtrain.learning.importing import import_attribute
-
-
-class Normalize(nn.Module):
-    """(x - mean) / std for each channel; the identity until `fit`."""
-
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.zeros(channels, 1, 1))
-        self.register_buffer("std", torch.ones(channels, 1, 1))
-
-    def fit(self, mean: Tensor, std: Tensor) -> None:
-        """Take over the statistics, each of shape (channels,)."""
-        self.mean.copy_(mean[:, None, None])
-        self.std.copy_(std[:, None, None])
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(n, c, h, w) in [0, 1] to the same shape, normalised."""
-        return (x - self.mean) / self.std
-
-
-class Classifier(nn.Module):
-    """Normalisation, then the network: (n, c, h, w) in [0, 1] to (n, classes) logits."""
-
-    def __init__(self, network: nn.Module, channels: int) -> None:
-        super().__init__()
-        self.normalize = Normalize(channels)
-        self.network = network
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Logits, before any softmax."""
-        logits: Tensor = self.network(self.normalize(x))
-        return logits
+from advtrain.learning.models.classifier import Classifier
 
 
 def build_model(
@@ -55,24 +21,27 @@ def build_model(
 ) -> Classifier:
     """The network for images of `in_shape` (channels, height, width), freshly initialised.
 
-    Initial weights come from torch's global generator. Raises AdvtrainError if the network
-    cannot be built or does not map two images to (2, num_classes) logits.
+    Initial weights come from torch's global generator. Raises SettingError if the network
+    cannot be built, or cannot be trained to map images to `num_classes` logits.
     """
     try:
-        network = _network(name, in_shape, num_classes, args)
-        model = Classifier(network, in_shape[0])
+        model = Classifier(_network(name, in_shape, num_classes, args), in_shape[0])
         logits = copy.deepcopy(model)(torch.zeros(2, *in_shape))
-    except AdvtrainError:
+    except SettingError:
         raise
-    except Exception as error:  # the network may be the user's: anything may happen in it
-        raise AdvtrainError(
-            f"model {name}: fails on images of shape {in_shape}: {type(error).__name__}: {error}"
+    except (Exception, SystemExit) as error:  # the network may be the user's
+        raise SettingError(
+            "model.name",
+            f"{name} fails on images of shape {in_shape}: {type(error).__name__}: {error}",
         ) from error
     if not isinstance(logits, Tensor) or logits.shape != (2, num_classes):
         got = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-        raise AdvtrainError(
-            f"model {name}: expected logits of shape (2, {num_classes}) for two images, got {got}"
+        raise SettingError(
+            "model.name",
+            f"{name}: expected logits of shape (2, {num_classes}) for two images, got {got}",
         )
+    if not logits.requires_grad:
+        raise SettingError("model.name", f"{name}: its logits depend on no trainable parameter")
     return model
 
 
@@ -82,18 +51,19 @@ def _network(
     if name.startswith("torchvision:"):
         return _torchvision(name.removeprefix("torchvision:"), in_shape[0], num_classes, args)
     if name.startswith("import:"):
-        make = import_attribute(name)
+        make = import_attribute(name, "model.name")
     elif name in MODELS:
         module, _, attribute = MODELS[name].builder.partition(":")
         make = getattr(importlib.import_module(module), attribute)
         args = MODELS[name].args(**args).model_dump()
     else:
-        raise AdvtrainError(f"model {name!r} is not known{did_you_mean(name, MODELS)}")
+        raise SettingError("model.name", f"{name!r} is not known{did_you_mean(name, MODELS)}")
     offered = {"in_shape": in_shape, "num_classes": num_classes}
     accepted = inspect.signature(make).parameters
     network = make(**{k: v for k, v in offered.items() if k in accepted}, **args)
     if not isinstance(network, nn.Module):
-        raise AdvtrainError(f"model {name}: expected a torch.nn.Module, got {type(network)}")
+        got = type(network).__name__
+        raise SettingError("model.name", f"{name}: expected a torch.nn.Module, got {got}")
     return network
 
 
@@ -105,10 +75,11 @@ class _ThreeChannels(nn.Module):
 
 
 def _torchvision(name: str, channels: int, num_classes: int, args: dict[str, Any]) -> nn.Module:
-    from torchvision.models import get_model, list_models
+    import torchvision.models as zoo
 
-    if name not in list_models():
-        near = did_you_mean(name, list_models(), "torchvision:")
-        raise AdvtrainError(f"model.name: torchvision has no model {name!r}{near}")
-    network: nn.Module = get_model(name, weights=None, num_classes=num_classes, **args)
+    classifiers = zoo.list_models(module=zoo)
+    if name not in classifiers:
+        near = did_you_mean(name, classifiers, "torchvision:")
+        raise SettingError("model.name", f"torchvision has no classifier {name!r}{near}")
+    network: nn.Module = zoo.get_model(name, weights=None, num_classes=num_classes, **args)
     return network if channels == 3 else nn.Sequential(_ThreeChannels(), network)

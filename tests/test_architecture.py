@@ -1,0 +1,87 @@
+"""The house: who may import whom, how long a file may be, what stays free of torch."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "advtrain"
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+# Each layer with the layers that its modules may import, besides itself.
+BOTTOM = {"errors", "records", "config"}
+MAY_IMPORT = {
+    "errors": set(),
+    "records": set(),
+    "config": {"errors"},
+    "learning": BOTTOM,
+    "store": BOTTOM,
+    "observer": BOTTOM,
+    "experiment": BOTTOM | {"learning", "store", "observer"},
+    "charts": set(),
+    "listings": BOTTOM,
+    "console": BOTTOM | {"store", "observer", "charts"},
+    "overview": BOTTOM | {"store", "console", "listings"},
+    "cli": BOTTOM | {"store", "console", "listings", "overview", "experiment"},
+    "__init__": BOTTOM | {"experiment"},
+    "__main__": {"cli"},
+}
+NO_TORCH = ["config", "records", "errors", "observer", "listings", "overview", "console", "cli"]
+
+
+def layer(module: str) -> str:
+    return module.split(".")[1] if "." in module else "__init__"
+
+
+def imports(file: Path) -> set[str]:
+    """Modules of the package that a file imports, at any depth."""
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            assert node.level == 0, f"{file}: relative import"
+            found.add(node.module)
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    return {name for name in found if name == "advtrain" or name.startswith("advtrain.")}
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda f: str(f.relative_to(PACKAGE)))
+def test_imports_point_one_way(file: Path) -> None:
+    parts = file.relative_to(PACKAGE).with_suffix("").parts
+    own = parts[0]
+    allowed = MAY_IMPORT[own] | {own}
+    assert {layer(name) for name in imports(file)} <= allowed
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda f: str(f.relative_to(PACKAGE)))
+def test_files_and_functions_are_short(file: Path) -> None:
+    text = file.read_text()
+    assert len(text.splitlines()) <= 300
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef):
+            assert (node.end_lineno or 0) - node.lineno < 65, f"{node.name} is too long"
+
+
+def test_what_does_not_train_imports_no_torch() -> None:
+    modules = [f"advtrain.{name}" for name in NO_TORCH]
+    modules += [f"advtrain.store.{n}" for n in ("rundir", "metrics", "run", "naming", "parent")]
+    code = f"import sys, advtrain, {', '.join(modules)}; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize(
+    "command", [["--help"], ["models"], ["datasets"], ["schema"], ["status", "."]]
+)
+def test_listings_import_no_torch(command: list[str]) -> None:
+    code = (
+        "import sys\nfrom advtrain.cli import main\n"
+        f"sys.argv = ['advtrain', *{command!r}]\n"
+        "try: main()\nexcept SystemExit: pass\n"
+        "sys.exit(3 if 'torch' in sys.modules else 0)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
