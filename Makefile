@@ -8,7 +8,7 @@ demo: .venv/installed
 	$(BIN)/advtrain train configs/digits.yaml
 
 test: .venv/installed-dev lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .

@@ -185,6 +185,7 @@ def _train(work: _Work, directory: RunDirectory, observer: Observer) -> None:
         directory.write("metrics.csv", metrics.to_csv(work.rows))
         if progress.stopped != "nonfinite":
             _save(work, directory)
+        _write_provenance(work, directory, began)
         directory.set_status(epoch=record.epoch)
         directory.log(record.line(config.training.epochs))
         observer.epoch(record)
@@ -192,7 +193,6 @@ def _train(work: _Work, directory: RunDirectory, observer: Observer) -> None:
         points = curve(work.model, work.data.test, config)
         rows = [[repr(value) for value in point] for point in points]
         directory.write("curve_eps.csv", metrics.to_csv(rows, metrics.CURVE_COLUMNS))
-    _write_provenance(work, directory, began)
     bad = progress.stopped == "nonfinite"
     directory.set_status(
         state="finished",

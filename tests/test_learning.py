@@ -144,3 +144,15 @@ def test_every_image_is_seen_once_an_epoch_and_none_alone() -> None:
             assert min(len(batch) for batch in batches) > 1
     first, second = (torch.cat(list(batches_of(50, 8, 0, epoch))) for epoch in (1, 2))
     assert not torch.equal(first, second)
+
+
+def test_a_parents_schedule_stays_in_epochs_whatever_the_batches(
+    tiny: Path, tmp_path: Path
+) -> None:
+    parent = train(load_config(tiny, ["epochs=2", "schedule.milestones=[3]"]), tmp_path / "runs")
+    config = load_config(tiny, ["epochs=5", "batch_size=8"])
+    child = train(config, tmp_path / "runs", from_run=parent.dir)
+    assert child.metrics.lr.tolist() == pytest.approx([0.05] * 2 + [0.05] * 3)
+    own = load_config(tiny, ["epochs=5", "batch_size=8", "schedule.milestones=[3]"])
+    child = train(own, tmp_path / "runs", from_run=parent.dir)
+    assert child.metrics.lr.tolist() == pytest.approx([0.05] * 3 + [0.005] * 2)

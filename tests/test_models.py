@@ -122,3 +122,11 @@ def test_a_run_starts_from_given_weights(advtrain, tiny: Path, tmp_path: Path, f
     after = torch.load(run / "last.pt", weights_only=True)["model"]
     for key, value in network.items():
         torch.testing.assert_close(after[f"network.{key}"], value)
+
+
+@pytest.mark.parametrize("content", [{1: torch.ones(1)}, [1, 2], {"f.weight": torch.ones(3)}])
+def test_weights_that_do_not_fit_are_refused(advtrain, tiny: Path, content: object) -> None:
+    torch.save(content, "start.pt")
+    done = advtrain("train", tiny, "weights=start.pt")
+    assert done.code == 2
+    assert done.err.startswith("argument 'weights=start.pt': model.weights: start.pt: ")

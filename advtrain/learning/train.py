@@ -70,10 +70,9 @@ def train_epoch(
     model.train()
     began = time.perf_counter()
     for number, (x, y, _) in enumerate(data.train.batches(batches)):
-        lr = config.optimizer.lr * lr_factor(
-            config.schedule, progress.step, len(batches), config.horizon
-        )
-        strength = eps_factor(config.schedule, progress.step, len(batches))
+        step = (epoch - 1) * len(batches) + number
+        lr = config.optimizer.lr * lr_factor(config.schedule, step, len(batches), config.horizon)
+        strength = eps_factor(config.schedule, step, len(batches))
         for group in optimizer.param_groups:
             group["lr"] = lr
         if config.dataset.augment == "crop+flip":

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from advtrain.errors import AdvtrainError
+from advtrain.errors import AdvtrainError, SettingError
 from advtrain.records import Progress
 
 FORMAT = 1
@@ -63,17 +63,23 @@ def _restore_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) 
 
 def load_weights(file: Path, model: nn.Module) -> None:
     """Start from a state_dict of the network, of the whole model, or inside a checkpoint."""
-    state = _load(file)
+    try:
+        state = _load(file)
+    except AdvtrainError as error:
+        raise SettingError("model.weights", str(error)) from None
     if isinstance(state, dict) and isinstance(state.get("model"), dict):
         state = state["model"]
-    if not isinstance(state, dict) or not all(isinstance(v, torch.Tensor) for v in state.values()):
-        raise AdvtrainError(f"model.weights: {file}: expected a state_dict of tensors")
+    tensors = isinstance(state, dict) and all(
+        isinstance(key, str) and isinstance(value, torch.Tensor) for key, value in state.items()
+    )
+    if not tensors:
+        raise SettingError("model.weights", f"{file}: expected a state_dict of tensors")
     whole = any(key.startswith("network.") for key in state)
     target = model if whole else model.get_submodule("network")
     try:
         target.load_state_dict(state)
     except RuntimeError as error:
-        raise AdvtrainError(f"model.weights: {file}: does not fit: {_first(error)}") from None
+        raise SettingError("model.weights", f"{file}: does not fit: {_first(error)}") from None
 
 
 def _load(file: Path) -> Any:
