@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any
 
 import typer
 
-from advtrain.errors import AdvtrainError, Interrupted
+from advtrain.errors import AdvtrainError, Interrupted, RunFailed
 
 app = typer.Typer(
     help="Does my adversarial training converge, and if not, why?",
@@ -44,9 +44,9 @@ def complete_override(incomplete: str) -> list[str]:
 
 Config = Annotated[Path, typer.Argument(metavar="CONFIG", help="A YAML file; see configs/.")]
 Overrides = Annotated[
-    Optional[list[str]],  # noqa: UP045 (typer reads it at run time)
+    list[str] | None,
     typer.Argument(
-        metavar="[KEY=VALUE ...]",
+        metavar="KEY=VALUE",
         help="Overrides, such as eps=8/255 or schedule.milestones=[20,30].",
         autocompletion=complete_override,
     ),
@@ -59,7 +59,7 @@ def train(
     config: Config,
     overrides: Overrides = None,
     from_run: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option("--from", metavar="RUN", help="Go on from another run's last.pt."),
     ] = None,
     runs_dir: Annotated[
@@ -96,30 +96,37 @@ def train(
             else:
                 print_plan(loaded, runs_dir, from_run, resume.value)
         return
-    from advtrain.store.naming import locate
-
-    with located(loaded):  # so that wrong weights or --from need not wait for torch
-        locate(loaded, runs_dir, from_run)
     from rich.console import Console
 
     from advtrain.console import summary, watching
-    from advtrain.experiment import train as run_experiment
+    from advtrain.store.naming import locate
+    from advtrain.store.run import Run
+    from advtrain.store.status import read_status
 
-    with interruptible(), located(loaded), watching(quiet) as observer:
-        run = run_experiment(
-            loaded,
-            runs_dir,
-            device=device,
-            resume=resume.value,
-            from_run=from_run,
-            observer=observer,
-        )
+    with located(loaded):  # so that wrong weights or --from need not wait for torch
+        path, _, _ = locate(loaded, runs_dir, from_run)
+    try:
+        with interruptible(), located(loaded), watching(quiet) as observer:
+            from advtrain.experiment import train as run_experiment
+
+            run_experiment(
+                loaded,
+                runs_dir,
+                device=device,
+                resume=resume.value,
+                from_run=from_run,
+                observer=observer,
+            )
+    except (RunFailed, Interrupted):
+        if as_json and read_status(path):
+            print_json(Run(path).to_json())
+        raise
     if as_json:
-        print_json(run.to_json())
+        print_json(Run(path).to_json())
     elif quiet:
-        print(run.dir)
+        print(path)
     else:
-        summary(run, Console(highlight=False))
+        summary(Run(path), Console(highlight=False))
 
 
 @app.command()

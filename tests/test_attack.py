@@ -167,7 +167,7 @@ def test_more_steps_and_restarts_never_look_weaker(network: nn.Module) -> None:
 
 
 def test_the_doubled_loss_of_all_images_is_the_loss_at_twice_the_steps(network: nn.Module) -> None:
-    """With 256 images or fewer nothing is estimated: the trajectory at step 2k is exact."""
+    """With 128 images or fewer nothing is estimated: the trajectory at step 2k is exact."""
     x, y = batch(40)
     score = evaluate(
         network, Resident(x, y, torch.arange(40)), norm="linf", eps=0.1, steps=4, thorough=True

@@ -120,7 +120,7 @@ def test_base_merges_mappings_and_replaces_the_rest(tmp_path: Path) -> None:
     assert config.model.args == {"width": 9, "depth": 3}
     assert (config.attack.eps, config.attack.steps) == (0.1, 3)
     assert (config.dataset.name, config.dataset.val_size) == ("digits", 0)
-    assert (config.schedule.gamma, config.schedule.milestones) == (0.5, [7])  # type: ignore[union-attr]
+    assert (config.schedule.gamma, config.schedule.milestones) == (0.5, [7])
     assert (config.optimizer.name, config.optimizer.lr) == ("sgd", 0.05)
 
 

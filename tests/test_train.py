@@ -13,6 +13,7 @@ from advtrain import load_config, train
 from advtrain.records import COLUMNS, TIMES
 from tests.conftest import Done
 
+RESULT = {"run_dir", "state", "epochs", "last", "verdict"}
 NOT_YET = {"fosc_train", "fosc_test"}  # measured once the diagnosis is there
 
 
@@ -42,7 +43,7 @@ def test_a_run_leaves_every_file_the_design_names(advtrain, tiny: Path, tmp_path
 def test_json_is_one_object_on_stdout(advtrain, tiny: Path) -> None:
     done: Done = advtrain("train", tiny, "--json", "--quiet")
     result = json.loads(done.out)
-    assert set(result) == {"run_dir", "state", "epochs", "last", "verdict"}
+    assert set(result) == RESULT
     assert (result["state"], result["epochs"], result["last"]["epoch"]) == ("finished", 3, 3)
     assert set(result["last"]) == set(COLUMNS)
     assert done.err == ""
@@ -148,9 +149,11 @@ def test_a_failing_model_is_one_line_and_exit_1(advtrain, tiny: Path, tmp_path: 
         "        if Net.calls > 30: raise RuntimeError('the cat ate it')\n"
         "        return self.f(x.flatten(1))\n"
     )
-    done: Done = advtrain("train", tiny, "model=import:broken:Net")
+    done: Done = advtrain("train", tiny, "model=import:broken:Net", "--json")
     assert done.code == 1
     assert "RuntimeError: the cat ate it" in done.err and "Traceback" not in done.err
     (run,) = (tmp_path / "runs" / "tiny").iterdir()
     assert json.loads((run / "status.json").read_text())["state"] == "failed"
     assert "Traceback" in (run / "log.txt").read_text()
+    shown = json.loads(done.out)
+    assert shown["state"] == "failed" and set(shown) == RESULT

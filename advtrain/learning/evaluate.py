@@ -18,7 +18,7 @@ from advtrain.learning.data.images import Images, in_turn
 from advtrain.learning.streams import stream
 
 _BATCH = 256
-_DOUBLED = 256  # images, evenly spread, on which the attack goes on to twice its steps
+_DOUBLED = 128  # images, evenly spread, on which the attack goes on to twice its steps
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ def import_attribute(name: str, key: str) -> Callable[..., Any]:
     """What `import:package.module:attribute` names; SettingError about the key if it cannot be."""
     module, _, attribute = name.removeprefix("import:").partition(":")
     try:
-        found = getattr(importlib.import_module(module), attribute)
+        found: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
     except (Exception, SystemExit) as error:  # the module is the user's
         raise SettingError(key, f"{name}: {type(error).__name__}: {error}") from error
     if not callable(found):
         raise SettingError(key, f"{name}: not callable")
-    return found  # type: ignore[no-any-return]
+    return found
