@@ -11,11 +11,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from advtrain.errors import AdvtrainError, Interrupted, RunFailed
+
+if TYPE_CHECKING:
+    from advtrain.config.schema import Config as ConfigSchema
 
 app = typer.Typer(
     help="Does my adversarial training converge, and if not, why?",
@@ -96,33 +99,51 @@ def train(
             else:
                 print_plan(loaded, runs_dir, from_run, resume.value)
         return
-    from rich.console import Console
-
-    from advtrain.console import summary, watching
     from advtrain.store.naming import locate
-    from advtrain.store.run import Run
-    from advtrain.store.status import read_status
 
     with located(loaded):  # so that wrong weights or --from need not wait for torch
         path, _, _ = locate(loaded, runs_dir, from_run)
     try:
-        with interruptible(), located(loaded), watching(quiet) as observer:
-            from advtrain.experiment import train as run_experiment
-
-            run_experiment(
-                loaded,
-                runs_dir,
-                device=device,
-                resume=resume.value,
-                from_run=from_run,
-                observer=observer,
-            )
+        _train(loaded, runs_dir, device, resume, from_run, quiet)
     except (RunFailed, Interrupted):
-        if as_json and read_status(path):
-            print_json(Run(path).to_json())
+        if as_json:
+            _show(path, as_json, quiet)
         raise
+    _show(path, as_json, quiet)
+
+
+def _train(
+    config: ConfigSchema, runs_dir: Path, device: str, resume: Resume, from_run: Path | None,
+    quiet: bool,
+) -> None:  # fmt: skip
+    """Train under the eyes of the console; importing torch may be interrupted, too."""
+    from advtrain.config.load import located
+    from advtrain.console import watching
+
+    with interruptible(), located(config), watching(quiet) as observer:
+        from advtrain.experiment import train as run_experiment
+
+        run_experiment(
+            config,
+            runs_dir,
+            device=device,
+            resume=resume.value,
+            from_run=from_run,
+            observer=observer,
+        )
+
+
+def _show(path: Path, as_json: bool, quiet: bool) -> None:
+    """A run's results on stdout, if it got as far as having a status."""
+    from rich.console import Console
+
+    from advtrain.console import summary
+    from advtrain.store.run import Run
+    from advtrain.store.status import read_status
+
     if as_json:
-        print_json(Run(path).to_json())
+        if read_status(path):
+            print_json(Run(path).to_json())
     elif quiet:
         print(path)
     else:
@@ -188,7 +209,7 @@ def interruptible() -> Iterator[None]:
     before = signal.signal(signal.SIGTERM, stop)
     try:
         yield
-    except (KeyboardInterrupt, Interrupted) as error:
+    except KeyboardInterrupt as error:
         what = str(error) or "interrupted before training began"
         command = shlex.join(["advtrain", *sys.argv[1:]])
         raise Interrupted(f"{what}\nto go on: {command}") from None

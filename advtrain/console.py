@@ -17,6 +17,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
+from rich.text import Text
 
 from advtrain.charts import chart
 from advtrain.config.schema import Config
@@ -124,7 +125,9 @@ class LiveTable(Warnings):
 
 def epoch_table(records: list[EpochRecord], title: str) -> Table:
     """Clean and robust, train and test, loss and accuracy of each epoch."""
-    table = Table(title=title, title_justify="left", title_style="dim", box=None, pad_edge=False)
+    table = Table(
+        title=Text(title), title_justify="left", title_style="dim", box=None, pad_edge=False
+    )
     for name in ("epoch", "lr"):
         table.add_column(name, justify="right")
     for split in ("train", "test"):

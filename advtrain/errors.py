@@ -35,6 +35,6 @@ class RunFailed(AdvtrainError):
 
 
 class Interrupted(AdvtrainError):
-    """The user stopped a run; it can go on later."""
+    """The user stopped a command; a run that it began can go on later."""
 
     exit_code = 130

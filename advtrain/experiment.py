@@ -16,8 +16,10 @@ from torch import nn
 
 from advtrain.config.checks import cautions
 from advtrain.config.identity import to_yaml
+from advtrain.config.load import load_config
+from advtrain.config.names import MODELS
 from advtrain.config.schema import Config
-from advtrain.errors import AdvtrainError, Interrupted, RunFailed
+from advtrain.errors import AdvtrainError, RunFailed
 from advtrain.learning.data.splits import Data, load_data
 from advtrain.learning.device import PRECISION, choose_device, device_name, suit_threads
 from advtrain.learning.measure import curve
@@ -62,8 +64,10 @@ def train(
         raise AdvtrainError(f"{path}: no such run, and --resume require was asked for")
     for caution in cautions(config):
         observer.warn(caution)
-    if _finished(read_status(path)):
-        return Run(path)  # also where nothing may be written
+    if _finished(read_status(path)):  # also where nothing may be written
+        if load_config(path / "config.yaml").dataset.root != config.dataset.root:
+            _record(config, load_data(config.dataset, torch.device("cpu")), path, parent)
+        return Run(path)
     with hold(path) as directory, preserved():
         if not _finished(directory.before):
             work = _prepare(config, device, directory, parent, observer)
@@ -106,7 +110,9 @@ def _prepare(
         model.normalize.fit(data.mean, data.std)
     if config.model.weights:
         checkpoint.load_weights(Path(config.model.weights), model)
-    model.to(where).to(memory_format=torch.channels_last)  # pooling: several times faster on CPUs
+    model.to(where)
+    if config.model.name in MODELS:  # others may rely on the usual strides, by view() for example
+        model.to(memory_format=torch.channels_last)  # pooling is several times faster on CPUs
     optimizer = build_optimizer(model, config.optimizer)
     progress, rows, best = Progress(), [], None
     if (path / "last.pt").exists():
@@ -157,9 +163,18 @@ def _take_over(
         )
     if not same:
         observer.warn(f"the optimizer starts afresh: {parent.path} used another")
-    progress.stopped = ""
+    # A best epoch only compares with others that were measured alike.
+    measured = ("dataset", "attack", "objective", "evaluation")
+    alike = all(getattr(parent.config, key) == getattr(config, key) for key in measured)
+    kept = {"best_epoch", "best_acc", "best_loss"} if alike and best.exists() else set()
+    progress = Progress(
+        progress.epoch,
+        progress.step,
+        carried=progress.epoch,
+        **{key: getattr(progress, key) for key in kept},
+    )
     rows = metrics.read_rows(parent.path / "metrics.csv", progress.epoch)
-    return progress, rows, best.read_bytes() if best.exists() else None
+    return progress, rows, best.read_bytes() if kept else None
 
 
 def _train(work: _Work, directory: RunDirectory, observer: Observer) -> None:
@@ -226,7 +241,7 @@ def _outcome_in(directory: RunDirectory) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         directory.set_status(state="interrupted")
-        raise Interrupted(
+        raise KeyboardInterrupt(
             f"interrupted after epoch {directory.status.epoch}, saved in {path}"
         ) from None
     except RunFailed as error:  # the directory cannot be written: trying says no more

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.text import Text
 
 from advtrain.config.checks import cautions
 from advtrain.config.identity import to_yaml
@@ -95,13 +96,14 @@ def print_status(runs: list[Run], folder: Path) -> None:
     for run in runs:
         status, last = run.status, run.to_json()["last"]
         what = status.stopped or status.error
-        table.add_row(
+        cells = [
             str(run.dir.relative_to(folder)),
             status.shown + (f" ({what})" if what else ""),
             f"{status.epoch}/{status.epochs}",
             *(_percent(last.get(f"test_{kind}_acc")) for kind in ("clean", "robust")),
             f"{duration(time.time() - status.heartbeat)} ago",
-        )
+        ]
+        table.add_row(*map(Text, cells))  # as it is: an error may look like markup
     Console().print(table)
 
 

@@ -90,6 +90,7 @@ class Progress:
     best_epoch: int = 0  # by validation; 0: none yet
     best_acc: float = -1.0
     best_loss: float = float("inf")
+    carried: int = 0  # epochs of the run that this one goes on from
     stopped: str = ""  # "early_stopping" or "nonfinite", if it ended before its last epoch
     bad_batch: int = 0  # of the epoch that ended as "nonfinite", from 1
 

@@ -117,6 +117,8 @@ def test_status_lists_runs_and_their_states(advtrain, tiny: Path, tmp_path: Path
     assert [r["state"] for r in listed] == ["finished", "stale"]
     assert listed[0]["last"]["epoch"] == 3
     assert advtrain("status", tmp_path / "runs" / "junk").out.startswith("no runs in")
+    (stale / "status.json").write_text(json.dumps(status | {"error": "bad keys [/layer1]"}))
+    assert "[/layer1]" in advtrain("status").out.replace("\n", "").replace(" ", "")
 
 
 def test_listings_name_everything_there_is(advtrain) -> None:

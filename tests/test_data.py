@@ -257,6 +257,24 @@ def test_a_folder_without_splits_holds_out_a_fifth_by_name(tmp_path: Path) -> No
     assert len(after.train) + len(after.test) == 179
 
 
+def test_train_without_test_is_not_taken_for_classes(tmp_path: Path) -> None:
+    folder_of_images(tmp_path, "L")
+    (tmp_path / "test").rename(tmp_path / "val")
+    with pytest.raises(AdvtrainError, match="only one of the folders train and test"):
+        load_data(Dataset(name="image_folder", root=str(tmp_path)), CPU)
+
+
+def test_a_finished_run_does_not_answer_for_another_folder(advtrain, tmp_path: Path) -> None:
+    folder_of_images(tmp_path / "a", "L")
+    folder_of_images(tmp_path / "b", "L", per_class=13)
+    config = tmp_path / "c.yaml"
+    config.write_text("model: mlp\ndataset: {name: image_folder, root: a}\ntraining: {epochs: 1}\n")
+    assert advtrain("train", config).code == 0
+    assert advtrain("train", config, "dataset.root=./a").code == 0
+    other = advtrain("train", config, "dataset.root=b")
+    assert other.code == 2 and "are not those that this run began with" in other.err
+
+
 def test_images_of_several_sizes_need_image_size(tmp_path: Path) -> None:
     folder_of_images(tmp_path, "L")
     Image.new("L", (20, 14)).save(tmp_path / "train" / "cats" / "5.png")

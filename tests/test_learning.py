@@ -13,6 +13,7 @@ from advtrain import load_config, train
 from advtrain.config.optimization import Adam, AdamW, Sgd
 from advtrain.config.schema import Mixed
 from advtrain.learning.data.splits import load_data
+from advtrain.learning.device import suit_threads
 from advtrain.learning.models import build_model
 from advtrain.learning.objective import OBJECTIVES
 from advtrain.learning.optimizer import build_optimizer
@@ -156,3 +157,36 @@ def test_a_parents_schedule_stays_in_epochs_whatever_the_batches(
     own = load_config(tiny, ["epochs=5", "batch_size=8", "schedule.milestones=[3]"])
     child = train(own, tmp_path / "runs", from_run=parent.dir)
     assert child.metrics.lr.tolist() == pytest.approx([0.05] * 3 + [0.005] * 2)
+
+
+def test_what_an_evaluation_finds_ends_no_training(tiny: Path, tmp_path: Path) -> None:
+    (tmp_path / "odd.py").write_text(
+        "from torch import nn\n"
+        "class Net(nn.Module):\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        "        self.out = nn.Linear(64, 10)\n"
+        "    def forward(self, x):\n"
+        "        logits = self.out(x.flatten(1))\n"
+        "        return logits if self.training or len(x) != 40 else logits * float('inf')\n"
+    )
+    keys = ["model=import:odd:Net", "attack.model_mode=train"]
+    runs = [train(load_config(tiny, [*keys, f"every={n}"]), tmp_path / "r") for n in (1, 3)]
+    assert [run.status.epoch for run in runs] == [3, 3]
+    assert runs[0].metrics.train_robust_loss.equals(runs[1].metrics.train_robust_loss)
+
+
+def test_weights_that_the_last_step_broke_end_the_run(tiny: Path, tmp_path: Path) -> None:
+    run = train(load_config(tiny, ["lr=1e30", "batch_size=180"]), tmp_path / "runs")
+    status = run.status  # the loss of the only step was finite, the weights after it are not
+    assert (status.stopped, status.bad_epoch, status.bad_batch) == ("nonfinite", 1, 1)
+
+
+def test_recurrent_networks_are_not_mistaken_for_small_ones(monkeypatch) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    chosen: list[int] = []
+    monkeypatch.setattr(torch, "set_num_threads", chosen.append)
+    for hidden in (16, 2048):
+        shape = (1, 8, 8)
+        suit_threads(build_model("lstm", in_shape=shape, num_classes=2, hidden=hidden), shape)
+    assert chosen == [1]  # for the first alone

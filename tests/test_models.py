@@ -110,6 +110,26 @@ def test_a_model_that_cannot_be_trained_is_refused_before_the_run(
     assert not (tmp_path / "runs" / "tiny").exists()
 
 
+def test_a_network_that_flattens_with_view_trains(advtrain, tiny: Path, tmp_path: Path) -> None:
+    (tmp_path / "viewing.py").write_text(
+        "from torch import nn\n"
+        "class Net(nn.Module):\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        "        self.conv, self.out = nn.Conv2d(1, 4, 3), nn.Linear(4 * 36, 10)\n"
+        "    def forward(self, x):\n"
+        "        x = self.conv(x)\n"
+        "        return self.out(x.view(x.size(0), -1))\n"
+    )
+    done = advtrain("train", tiny, "model=import:viewing:Net")
+    assert done.code == 0, done.err
+
+
+def test_networks_with_extra_outputs_in_training_are_built_without() -> None:
+    model = build_model("torchvision:googlenet", in_shape=(3, 64, 64), num_classes=5)
+    assert model.train()(torch.rand(2, 3, 64, 64)).shape == (2, 5)
+
+
 @pytest.mark.parametrize("form", ["checkpoint", "whole", "network"])
 def test_a_run_starts_from_given_weights(advtrain, tiny: Path, tmp_path: Path, form: str) -> None:
     donor = Path(json.loads(advtrain("train", tiny, "seed=5", "--json").out)["run_dir"])

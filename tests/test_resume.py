@@ -13,7 +13,6 @@ import pytest
 import torch
 
 from advtrain import load_config, train
-from advtrain.errors import Interrupted
 from advtrain.observer import Observer
 from advtrain.records import EpochRecord
 from tests import kills
@@ -63,7 +62,7 @@ def state(run: Path) -> dict[str, object]:
 
 def stopped(config: Path, runs: Path, *keys: str, after: int = 2) -> Path:
     """The directory of a run that Ctrl-C ended after an epoch."""
-    with pytest.raises(Interrupted):
+    with pytest.raises(KeyboardInterrupt):
         train(load_config(config, keys), runs, device="cpu", observer=Stop(after))
     (run,) = runs.glob("tiny/*")
     return run
@@ -91,7 +90,7 @@ def test_a_run_stopped_twice_equals_one_never_stopped(
     loaded = load_config(config, ["epochs=4", *keys])
     quiet = train(loaded, tmp_path / "quiet", device="cpu").dir
     for observer in (Stop(1), Stop(1, batch=3)):
-        with pytest.raises(Interrupted):
+        with pytest.raises(KeyboardInterrupt):
             train(loaded, tmp_path / "runs", device="cpu", observer=observer)
     resumed = train(loaded, tmp_path / "runs", device="cpu").dir
     assert state(resumed)["attempt"] == 3
@@ -123,7 +122,7 @@ def test_stopped_while_a_file_is_written(
             raise KeyboardInterrupt
         return replace(self, target)
 
-    with monkeypatch.context() as patch, pytest.raises(Interrupted):
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(Path, "replace", interrupted)
         train(load_config(config), tmp_path / "runs", device="cpu")
     (run,) = tmp_path.glob("runs/tiny/*")

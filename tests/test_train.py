@@ -97,11 +97,11 @@ def test_a_run_that_diverges_is_a_finding(advtrain, tiny: Path, tmp_path: Path) 
 
 
 def test_early_stopping_ends_with_a_whole_evaluation(advtrain, tiny: Path) -> None:
-    keys = ["epochs=50", "early_stopping=2", "lr=1e-9", "size=20"]
+    keys = ["epochs=50", "early_stopping=2", "lr=1e-9", "size=7"]
     result = json.loads(advtrain("train", tiny, *keys, "--json").out)
     status = json.loads((Path(result["run_dir"]) / "status.json").read_text())
     assert status["stopped"] == "early_stopping" and result["epochs"] < 50
-    # 360 test images: the accuracy is a multiple of 1/360, not of 1/20
+    # 360 test images: the accuracy is a multiple of 1/360, not of 1/7
     assert (result["last"]["test_clean_acc"] * 360) == pytest.approx(
         round(result["last"]["test_clean_acc"] * 360)
     )

@@ -53,6 +53,8 @@ def cautions(config: Config) -> list[str]:
             f"attack: {attack.steps} steps of {attack.step_size:g} cannot cross the ball of "
             f"eps {attack.eps:g}; steps x alpha should be at least eps"
         )
+    if attack.restarts > 1 and attack.start == "zero":
+        found.append("attack.restarts: every restart from zero is the same attack")
     schedule = config.schedule
     if isinstance(schedule, Piecewise):
         late = [m for m in schedule.milestones if m >= 1 and m >= config.training.epochs]

@@ -57,7 +57,8 @@ def measure(
         if progress.is_best(acc, loss):
             progress.best_epoch, progress.best_acc, progress.best_loss = record.epoch, acc, loss
         patience = config.training.early_stopping
-        if patience and not last and record.epoch - progress.best_epoch >= patience:
+        since = max(progress.best_epoch, progress.carried)
+        if patience and not last and record.epoch - since >= patience:
             progress.stopped, last = "early_stopping", True
         # The best epoch is chosen on the same images throughout; the last row shows all.
         if last and on.whole_val is not None and len(on.whole_val) > len(on.val):

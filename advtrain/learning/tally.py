@@ -20,7 +20,7 @@ class Tally:
         self._sums = torch.zeros(3, device=device, dtype=precise)  # loss, hits, gradient norm
         self._first_bad = torch.zeros((), device=device, dtype=torch.int64)  # from 1; 0: none
         self._look_every = 1 if device.type == "cpu" else _LOOK_EVERY
-        self._images = 0
+        self.images = 0
         self._batches = 0
         self._robust = False
 
@@ -28,7 +28,7 @@ class Tally:
     def add(self, loss: Tensor, robust_logits: Tensor | None, y: Tensor, grad_norm: Tensor) -> None:
         """Count one batch in; `loss` is what was descended."""
         self._batches += 1
-        self._images += len(y)
+        self.images += len(y)
         parts = [torch.zeros_like(loss), torch.zeros_like(loss), grad_norm]
         if robust_logits is not None:
             self._robust = True
@@ -51,6 +51,6 @@ class Tally:
         """Write the means into the record."""
         loss, hits, norms = self._sums.tolist()
         if self._robust:
-            record.train_robust_loss = loss / self._images
-            record.train_robust_acc = hits / self._images
+            record.train_robust_loss = loss / self.images
+            record.train_robust_acc = hits / self.images
         record.grad_norm = norms / self._batches

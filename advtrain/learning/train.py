@@ -47,7 +47,7 @@ def train_epochs(
         record = train_epoch(model, optimizer, data, config, progress, tick)
         if record.finite:
             measure(model, measured_on, config, record, progress)
-        if not record.finite:
+        else:
             progress.stopped = "nonfinite"
         record.seconds = time.perf_counter() - began
         yield record
@@ -96,8 +96,10 @@ def train_epoch(
     progress.epoch = epoch
     record = EpochRecord(epoch, progress.step, lr=lr, eps=config.attack.eps * strength)
     tally.into(record)
+    record.images_per_second = tally.images / (time.perf_counter() - began)
     record.weight_norm = weight_norm(model)
-    record.images_per_second = len(data.train) / (time.perf_counter() - began)
+    if not record.finite and not progress.bad_batch:  # the last step made the weights so
+        progress.bad_batch = len(batches)
     return record
 
 

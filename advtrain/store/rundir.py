@@ -79,19 +79,17 @@ class RunDirectory:
     def _check_attempt(self) -> None:
         """RunFailed unless status.json is still that of this attempt."""
         current, own = read_status(self.path), self.status
+        if current is None:
+            raise RunFailed(f"{self.path}: its status.json is gone or unreadable; nothing written")
         # Host and pid too: two hosts may have taken a stale run over at the same moment.
-        if current is None or (current.attempt, current.host, current.pid) != (
-            own.attempt,
-            own.host,
-            own.pid,
-        ):
+        if (current.attempt, current.host, current.pid) != (own.attempt, own.host, own.pid):
             raise RunFailed(
                 f"{self.path}: another process took this run over; this one stops and has "
                 "written nothing since"
             )
 
     def _replace(self, name: str, content: bytes) -> None:
-        temporary = self.path / f".{name}.{self.status.attempt}.tmp"
+        temporary = self.path / f".{name}.{self.status.attempt}-{os.getpid()}.tmp"
         try:
             temporary.write_bytes(content)
             temporary.replace(self.path / name)

@@ -36,11 +36,11 @@ def downloaded(name: str, root: Path) -> tuple[tuple[Tensor, Tensor], tuple[Tens
 
     try:
         try:
-            _unpack(root, info)
             parts = [part(True, False), part(False, False)]
-        except RuntimeError:  # torchvision's way to say not found or corrupted
+        except Exception:  # not there, damaged, or another process is at it: take turns
             root.mkdir(parents=True, exist_ok=True)
             with FileLock(root / f".{name}.lock"), contextlib.redirect_stdout(sys.stderr):
+                _unpack(root, info)
                 parts = [part(True, True), part(False, True)]
     except AdvtrainError:
         raise

@@ -24,7 +24,10 @@ def image_folder(root: Path, image_size: int | None) -> tuple[Streamed, Streamed
     """
     if not root.is_dir():
         raise SettingError("dataset.root", f"no folder {root}")
-    split = (root / "train").is_dir() and (root / "test").is_dir()
+    halves = [(root / name).is_dir() for name in ("train", "test")]
+    if any(halves) and not all(halves):
+        raise SettingError("dataset.root", f"{root} has only one of the folders train and test")
+    split = all(halves)
     base = root / "train" if split else root
     classes = _classes(base)
     if len(classes) < 2:

@@ -81,5 +81,7 @@ def _torchvision(name: str, channels: int, num_classes: int, args: dict[str, Any
     if name not in classifiers:
         near = did_you_mean(name, classifiers, "torchvision:")
         raise SettingError("model.name", f"torchvision has no classifier {name!r}{near}")
+    if name in ("googlenet", "inception_v3"):  # whose extra outputs in training no loss here uses
+        args = {"aux_logits": False, "init_weights": True} | args
     network: nn.Module = zoo.get_model(name, weights=None, num_classes=num_classes, **args)
     return network if channels == 3 else nn.Sequential(_ThreeChannels(), network)
