@@ -182,16 +182,11 @@ def datasets() -> None:
 
 
 @app.command()
-def schema(as_json: AsJson = False) -> None:
-    """Show every key of a config with its default and meaning (--json: a JSON Schema)."""
-    if as_json:
-        from advtrain.config.schema import Config as ConfigSchema
+def schema() -> None:
+    """Show every key of a config with its default and meaning."""
+    from advtrain.listings import print_schema
 
-        print_json(ConfigSchema.model_json_schema())
-    else:
-        from advtrain.listings import print_schema
-
-        print_schema()
+    print_schema()
 
 
 def print_json(result: dict[str, Any]) -> None:

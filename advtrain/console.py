@@ -20,6 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from advtrain.charts import chart
+from advtrain.config.load import load_config
 from advtrain.config.schema import Config
 from advtrain.observer import Observer
 from advtrain.records import EpochRecord, Row
@@ -163,17 +164,22 @@ def duration(seconds: float) -> str:
 def summary(run: Run, console: Console) -> None:
     """How a run ended, its two charts, its directory: the last lines of `advtrain train`."""
     status, rows = run.status, read_records(run.dir / "metrics.csv")
-    if rows:
+    config = load_config(run.dir / "config.yaml")
+    if any(row.test_robust_acc is not None for row in rows):
         console.print(_charts(rows, console))
-        console.print(f"test: {_scores(rows[-1])}", highlight=False)
+        attack = f"PGD-{config.evaluation.steps}, {config.attack.norm}, eps {config.attack.eps:.4g}"
+        console.print(f"test after epoch {rows[-1].epoch}: {_scores(rows[-1])} ({attack})")
+    best = next((row for row in rows if row.epoch == status.best_epoch), None)
+    if best:
+        console.print(f"best on validation after epoch {best.epoch}: test {_scores(best)}")
     text = f"{status.state} after {status.epoch} of {status.epochs} epochs"
     if status.stopped == "early_stopping":
-        text += ": validation accuracy rose no more"
+        text += ": validation improved no more"
     elif status.stopped == "nonfinite":
-        batch = f", batch {status.bad_batch}" if status.bad_batch else ""
-        text += f": not finite in epoch {status.bad_epoch}{batch}; all before it is kept"
-    console.print(text, highlight=False)
-    console.print(str(run.dir), markup=False, highlight=False, soft_wrap=True)
+        text = f"{status.state} in epoch {status.bad_epoch} of {status.epochs}, batch "
+        text += f"{status.bad_batch}: a loss or weight was not finite; epochs before it are kept"
+    console.print(text)
+    console.print(str(run.dir), markup=False, soft_wrap=True)
 
 
 def _scores(record: EpochRecord) -> str:

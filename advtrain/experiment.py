@@ -201,7 +201,7 @@ def _train(work: _Work, directory: RunDirectory, observer: Observer) -> None:
         if progress.stopped != "nonfinite":
             _save(work, directory)
         _write_provenance(work, directory, began)
-        directory.set_status(epoch=record.epoch)
+        directory.set_status(epoch=record.epoch, best_epoch=progress.best_epoch)
         directory.log(record.line(config.training.epochs))
         observer.epoch(record)
     if config.evaluation.eps and progress.stopped != "nonfinite":
@@ -209,6 +209,9 @@ def _train(work: _Work, directory: RunDirectory, observer: Observer) -> None:
         rows = [[repr(value) for value in point] for point in points]
         directory.write("curve_eps.csv", metrics.to_csv(rows, metrics.CURVE_COLUMNS))
     bad = progress.stopped == "nonfinite"
+    if bad:
+        where = f"epoch {progress.epoch}, batch {progress.bad_batch}"
+        observer.warn(f"a loss or weight was not finite in {where}: the run ends here")
     directory.set_status(
         state="finished",
         stopped=progress.stopped,

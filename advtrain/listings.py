@@ -56,7 +56,8 @@ def print_schema() -> None:
     for name, field in Config.model_fields.items():
         if name in Config.CHOICES:
             for cls in Config.CHOICES[name]:
-                print(f"\n# {cls.__doc__}")
+                default = " The default." if isinstance(field.default, cls) else ""
+                print(f"\n# {cls.__doc__}{default}")
                 _print_section(name, cls)
         elif isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             print(f"\n# {field.annotation.__doc__}")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
 from advtrain.config.checks import cautions
@@ -14,7 +15,6 @@ from advtrain.config.identity import to_yaml
 from advtrain.config.schema import Config
 from advtrain.console import duration
 from advtrain.errors import AdvtrainError
-from advtrain.listings import plain_table
 from advtrain.store.naming import locate
 from advtrain.store.run import Run
 from advtrain.store.status import read_status
@@ -92,16 +92,19 @@ def print_status(runs: list[Run], folder: Path) -> None:
     if not runs:
         print(f"no runs in {folder}")
         return
-    table = plain_table("run", "state", "epoch", "clean", "robust", "seen")
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("state", "epoch", "clean", "robust", "seen"):
+        table.add_column(column, no_wrap=True)
+    table.add_column("run", overflow="fold")  # last, so that a long name squeezes nothing else
     for run in runs:
         status, last = run.status, run.to_json()["last"]
         what = status.stopped or status.error
         cells = [
-            str(run.dir.relative_to(folder)),
-            status.shown + (f" ({what})" if what else ""),
+            status.shown,
             f"{status.epoch}/{status.epochs}",
             *(_percent(last.get(f"test_{kind}_acc")) for kind in ("clean", "robust")),
             f"{duration(time.time() - status.heartbeat)} ago",
+            str(run.dir.relative_to(folder)) + (f": {what}" if what else ""),
         ]
         table.add_row(*map(Text, cells))  # as it is: an error may look like markup
     Console().print(table)

@@ -129,7 +129,7 @@ def test_listings_name_everything_there_is(advtrain) -> None:
         assert name in datasets
     for key in ("eps: 0.1", "alpha: 2.5*eps/steps", "milestones: [0.5, 0.75]", "model_mode: eval"):
         assert key in schema
-    assert json.loads(advtrain("schema", "--json").out)["properties"]["attack"]
+    assert schema.count("The default.") == 3
 
 
 def test_dry_run_and_print_config_leave_nothing(advtrain, tiny: Path, tmp_path: Path) -> None:

@@ -93,7 +93,9 @@ def test_a_run_that_diverges_is_a_finding(advtrain, tiny: Path, tmp_path: Path) 
     assert status["stopped"] == "nonfinite"
     assert (status["bad_epoch"], status["bad_batch"]) == (1, 2)
     assert result["last"]["train_robust_loss"] is None
-    assert "not finite in epoch 1, batch 2" in advtrain("train", tiny, "lr=1e30").out
+    assert "not finite in epoch 1, batch 2" in done.err
+    shown = advtrain("train", tiny, "lr=1e30").out
+    assert "in epoch 1 of 3, batch 2: a loss or weight was not finite" in shown
 
 
 def test_early_stopping_ends_with_a_whole_evaluation(advtrain, tiny: Path) -> None:

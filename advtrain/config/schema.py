@@ -181,7 +181,9 @@ class Training(Section):
     epochs: Annotated[Count, Field(ge=1)] = Field(60, description="passes over the training set")
     batch_size: Annotated[Count, Field(ge=1)] = Field(64, description="images a step")
     early_stopping: Annotated[Count, Field(ge=1)] | None = Field(
-        None, description="stop after so many epochs without a better validation accuracy"
+        None,
+        description="stop after so many epochs without a better validation robust accuracy "
+        "(of equals the lower loss is better)",
     )
     keep_every: Annotated[Count, Field(ge=1)] | None = Field(
         None, description="keep the checkpoint of every so manieth epoch"

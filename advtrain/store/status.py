@@ -21,6 +21,7 @@ class Status:
     heartbeat: float  # seconds since 1970
     epoch: int = 0  # epochs done
     epochs: int = 0  # epochs to do
+    best_epoch: int = 0  # by validation; 0: none
     stopped: str = ""  # early_stopping or nonfinite, if it finished before its last epoch
     bad_epoch: int | None = None  # where a loss or weight was first not finite
     bad_batch: int | None = None
