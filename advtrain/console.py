@@ -19,6 +19,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
+from advtrain.answer import print_verdict
 from advtrain.charts import chart
 from advtrain.config.load import load_config
 from advtrain.config.schema import Config
@@ -179,6 +180,8 @@ def summary(run: Run, console: Console) -> None:
         text = f"{status.state} in epoch {status.bad_epoch} of {status.epochs}, batch "
         text += f"{status.bad_batch}: a loss or weight was not finite; epochs before it are kept"
     console.print(text)
+    if verdict := run.verdict:
+        print_verdict(verdict, console)
     console.print(str(run.dir), markup=False, soft_wrap=True)
 
 

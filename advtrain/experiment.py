@@ -1,7 +1,8 @@
-"""One config in one run directory: wires learning and store together."""
+"""One config in one run directory: wires learning, diagnosis and store together."""
 
 from __future__ import annotations
 
+import json
 import shlex
 import time
 import traceback
@@ -19,6 +20,7 @@ from advtrain.config.identity import to_yaml
 from advtrain.config.load import load_config
 from advtrain.config.names import MODELS
 from advtrain.config.schema import Config
+from advtrain.diagnose import diagnose_run
 from advtrain.errors import AdvtrainError, RunFailed
 from advtrain.learning.data.splits import Data, load_data
 from advtrain.learning.device import PRECISION, choose_device, device_name, suit_threads
@@ -135,6 +137,7 @@ def _record(config: Config, data: Data, path: Path, parent: Parent | None) -> di
         "config_folder": str(config.origin.folder),
         "seed": config.seed,
         "dataset_checksum": data.checksum,
+        "labels": data.labels(),
         "sessions": [],
     }
     if record["dataset_checksum"] != data.checksum:
@@ -208,15 +211,16 @@ def _train(work: _Work, directory: RunDirectory, observer: Observer) -> None:
         points = curve(work.model, work.data.test, config)
         rows = [[repr(value) for value in point] for point in points]
         directory.write("curve_eps.csv", metrics.to_csv(rows, metrics.CURVE_COLUMNS))
-    bad = progress.stopped == "nonfinite"
-    if bad:
+    if progress.stopped == "nonfinite":
         where = f"epoch {progress.epoch}, batch {progress.bad_batch}"
         observer.warn(f"a loss or weight was not finite in {where}: the run ends here")
+        directory.set_status(bad_epoch=progress.epoch, bad_batch=progress.bad_batch)
+    verdict = diagnose_run(directory.path, finished=True).to_json()
+    directory.write("verdict.json", json.dumps(verdict, indent=1, allow_nan=False).encode())
+    directory.log(f"verdict: {verdict['headline']}")
     directory.set_status(
         state="finished",
         stopped=progress.stopped,
-        bad_epoch=progress.epoch if bad else None,
-        bad_batch=progress.bad_batch if bad else None,
     )
 
 

@@ -14,7 +14,6 @@ from advtrain.config.checks import cautions
 from advtrain.config.identity import to_yaml
 from advtrain.config.schema import Config
 from advtrain.console import duration
-from advtrain.errors import AdvtrainError
 from advtrain.store.naming import locate
 from advtrain.store.run import Run
 from advtrain.store.status import read_status
@@ -55,15 +54,6 @@ def print_plan(config: Config, runs_dir: Path, from_run: Path | None, resume: st
     )
     for caution in cautions(config):
         print(f"caution    {caution}")
-
-
-def runs_below(folder: Path) -> list[Run]:
-    """The runs in a folder, by path; AdvtrainError if there is no such folder."""
-    if not folder.is_dir():
-        raise AdvtrainError(f"{folder}: no such folder")
-    return [
-        Run(file.parent) for file in sorted(folder.rglob("status.json")) if read_status(file.parent)
-    ]
 
 
 def status_json(runs: list[Run]) -> dict[str, Any]:

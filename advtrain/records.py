@@ -35,12 +35,19 @@ class EpochRecord:
     test_robust_acc: float | None = None
     test_fgsm_acc: float | None = None  # under one full-eps step from the image itself
     test_robust_loss_2x: float | None = None  # the same trajectories carried on to twice the steps
-    fosc_train: float | None = None  # first-order stationary condition (Wang et al. 2019)
+    fosc_train: float | None = None  # first-order stationary condition (Wang et al. 2019), nats
     fosc_test: float | None = None
     grad_norm: float | None = None  # mean over the epoch's steps, before clipping
     weight_norm: float | None = None
     images_per_second: float | None = None  # training alone
     seconds: float | None = None  # the whole epoch, evaluation included
+    # Of 64 fixed training images: clean, under the training attack, carried on to twice its steps
+    probe_clean_loss: float | None = None
+    probe_robust_loss: float | None = None
+    probe_robust_loss_2x: float | None = None
+    probe_robust_acc: float | None = None
+    probe_pgd_acc: float | None = None  # under the evaluation's attack
+    probe_vanished: float | None = None  # share of the unsure ones whose input gradient vanishes
 
     def row(self) -> Row:
         """The cells of the CSV row; floats in full, so that reading gives the same number."""

@@ -19,18 +19,23 @@ MAY_IMPORT = {
     "records": set(),
     "config": {"errors"},
     "learning": BOTTOM,
-    "store": BOTTOM,
+    "diagnosis": BOTTOM,
+    "store": BOTTOM | {"diagnosis"},
+    "diagnose": BOTTOM | {"diagnosis", "store"},
     "observer": BOTTOM,
-    "experiment": BOTTOM | {"learning", "store", "observer"},
+    "experiment": BOTTOM | {"learning", "diagnose", "store", "observer"},
     "charts": set(),
+    "answer": set(),
     "listings": BOTTOM,
-    "console": BOTTOM | {"store", "observer", "charts"},
+    "console": BOTTOM | {"store", "observer", "charts", "answer"},
     "overview": BOTTOM | {"store", "console", "listings"},
-    "cli": BOTTOM | {"store", "console", "listings", "overview", "experiment"},
+    "cli": BOTTOM
+    | {"store", "diagnose", "answer", "console", "listings", "overview", "experiment"},
     "__init__": BOTTOM | {"experiment"},
     "__main__": {"cli"},
 }
-NO_TORCH = ["config", "records", "errors", "observer", "listings", "overview", "console", "cli"]
+NO_TORCH = ["config", "records", "errors", "observer", "diagnose", "answer", "listings",
+            "overview", "console", "cli"]  # fmt: skip
 
 
 def layer(module: str) -> str:

@@ -203,6 +203,10 @@ class Evaluation(Section):
     size: Annotated[Count, Field(ge=1)] = Field(
         1000, description="images of val and of test before the last row, which takes all"
     )
+    diagnostics: bool = Field(
+        True, description="what the verdict's inner axis needs: twice the steps, the stationary "
+        "condition, and the training attack on a few training images",
+    )  # fmt: skip
     eps: list[Annotated[Number, Field(ge=0)]] = Field(
         [], description="radii at which the last row's robust accuracy is also measured"
     )

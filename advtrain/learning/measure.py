@@ -12,6 +12,7 @@ from advtrain.learning.data.images import Images
 from advtrain.learning.data.splits import Data
 from advtrain.learning.data.stratify import stratified
 from advtrain.learning.evaluate import Score, clean_score, evaluate
+from advtrain.learning.probe import IMAGES, probe
 from advtrain.records import EpochRecord, Progress
 
 _TRAIN_IMAGES = 1000  # of the training set, for its clean loss
@@ -22,6 +23,7 @@ class Panel:
     """The fixed images that every epoch is measured on, and the whole splits for the last row."""
 
     train: Images
+    probe: Images
     val: Images | None
     test: Images
     whole_val: Images | None
@@ -36,8 +38,15 @@ def panel(data: Data, size: int) -> Panel:
             return images
         return images.take(stratified(images.classes_of, count, "evaluation"))
 
-    val = part(data.val, size) if data.val is not None else None
-    return Panel(part(data.train, _TRAIN_IMAGES), val, part(data.test, size), data.val, data.test)
+    train = part(data.train, _TRAIN_IMAGES)
+    return Panel(
+        train=train,
+        probe=part(train, IMAGES),
+        val=part(data.val, size) if data.val is not None else None,
+        test=part(data.test, size),
+        whole_val=data.val,
+        whole_test=data.test,
+    )
 
 
 def measure(
@@ -63,8 +72,10 @@ def measure(
         # The best epoch is chosen on the same images throughout; the last row shows all.
         if last and on.whole_val is not None and len(on.whole_val) > len(on.val):
             _into(record, "val", score(model, on.whole_val, config))
-    test = on.whole_test if last else on.test
-    _into(record, "test", score(model, test, config, thorough=True))
+    test, more = on.whole_test if last else on.test, config.evaluation.diagnostics
+    _into(record, "test", score(model, test, config, fgsm=True, doubled=more))
+    if more and config.objective.name != "standard":
+        probe(model, on.probe, config, record)
 
 
 def score(
@@ -73,7 +84,8 @@ def score(
     config: Config,
     *,
     eps: float | None = None,
-    thorough: bool = False,
+    fgsm: bool = False,
+    doubled: bool = False,
 ) -> Score:
     """The images' score under the config's threat model, or the same norm at another eps."""
     return evaluate(
@@ -83,7 +95,8 @@ def score(
         eps=config.attack.eps if eps is None else eps,
         steps=config.evaluation.steps,
         restarts=config.attack.restarts,
-        thorough=thorough,
+        fgsm=fgsm,
+        doubled=doubled,
     )
 
 
@@ -98,7 +111,7 @@ def curve(
 def _into(record: EpochRecord, split: str, found: Score) -> None:
     for name, value in vars(found).items():
         if value is not None:
-            setattr(record, f"{split}_{name}", value)
+            setattr(record, f"fosc_{split}" if name == "fosc" else f"{split}_{name}", value)
 
 
 @torch.no_grad()

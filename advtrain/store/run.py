@@ -65,3 +65,12 @@ def _last(records: list[EpochRecord]) -> dict[str, float | None]:
         name: value if value is None or math.isfinite(value) else None
         for name, value in asdict(records[-1]).items()
     }
+
+
+def runs_below(folder: Path) -> list[Run]:
+    """The runs in a folder, by path; AdvtrainError if there is no such folder."""
+    if not folder.is_dir():
+        raise AdvtrainError(f"{folder}: no such folder")
+    return [
+        Run(file.parent) for file in sorted(folder.rglob("status.json")) if read_status(file.parent)
+    ]

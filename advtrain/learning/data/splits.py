@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,6 +31,19 @@ class Data:
     mean: Tensor
     std: Tensor
     checksum: str
+
+    def labels(self) -> dict[str, Any]:
+        """What guessing gives: entropy (nats) and largest class of the training labels; sizes."""
+        counts = np.bincount(self.train.classes_of)
+        shares = counts[counts > 0] / counts.sum()
+        return {
+            "classes": self.num_classes,
+            "entropy": float(-(shares * np.log(shares)).sum()),
+            "majority": float(shares.max()),
+            "train_images": len(self.train),
+            "val_images": len(self.val) if self.val is not None else 0,
+            "test_images": len(self.test),
+        }
 
 
 def load_data(dataset: Dataset, device: torch.device) -> Data:

@@ -1,0 +1,54 @@
+"""Every threshold of the verdict, in one place, each with its reason.
+
+Accuracies are fractions, losses nats. A change to any rule raises VERSION, which verdict.json
+carries, so that an old verdict can be told from today's.
+"""
+
+from __future__ import annotations
+
+VERSION = 1
+
+# Trends
+CONFIDENCE_Z = 1.645  # two-sided 90%
+WINDOW = (8, 50)  # epochs: fewer tell no trend from noise, older ones tell of another phase
+TRANSIENT = 1 / 3  # of a segment: after a jump of lr the loss falls steeply before it settles
+SMOOTH_TRANSIENT = 3 / 4  # under a smooth schedule only the last, slow part tells where it ends
+NEEDED_MOST = 5  # times the window: a wait for more epochs than that is no advice
+PRIOR_AUTOCORRELATION = 0.15  # of published curves: near 0 in flat phases, up to .5 late in a run
+PRIOR_WEIGHT = 4  # epochs' worth of belief in it; a few epochs cannot tell by themselves
+SHORT_SERIES_BIAS = 4  # of an estimated autocorrelation, times the epochs: with these three the
+# intervals cover 88 to 93% for autocorrelations of .5 to 0 (python -m tests.curves)
+
+# What matters: a change over the window below it counts as none
+TRAIN_LOSS_SHARE, TRAIN_LOSS_NATS = 0.01, 0.02
+TEST_LOSS_SHARE = 0.02
+ACCURACY_POINTS = 0.01
+ACCURACY_SE = 2  # standard errors of the paired difference of two epochs on the same images
+PAIRED_CORRELATION = 0.9  # of hits on the same images some epochs apart: few change sides
+BAND = 0.03  # "unresolved" within 3 points either way settles the practical question
+
+# Segments
+JUMP_RATIO, CONSTANT_BEFORE = 1.5, 5  # foreign lr columns: a jump, after so many equal epochs
+EXHAUSTED = 0.02  # of the peak lr: two tenfold drops, or a smooth schedule's end
+
+# Train axis
+SHORTEST, SHORTEST_SINCE_JUMP = 8, 5  # epochs
+STUCK_ENTROPY, STUCK_EPOCHS = 0.98, 5  # robust cross-entropy of a constant guess is the entropy
+CHANCE_SHARE, CHANCE_POINTS = 0.5, 0.05  # above the majority class: still chance, the smaller one
+DIVERGED_NATS, DIVERGED_SHARE, DIVERGED_EPOCHS = 0.2, 0.1, 3
+DIVERGED_SD = 6  # of a three-epoch mean's noise; the minimum of a noisy curve is low by chance
+SWING_SHARE = 0.1  # of the loss's whole descent, from epoch to epoch
+SWING_NATS = 0.05  # below which swings of a loss that hardly fell are only noise
+
+# Held-out axis
+MEAN_OVER = 5  # epochs; max minus mean of a flat phase is 2 points, so no single epoch counts
+OVERFIT_POINTS, OVERFIT_SD, OVERFIT_LOSS, OVERFIT_EPOCHS = 0.02, 3, 0.05, 5  # Rice et al. 2020
+BEST_OVER_MAJORITY = 2  # times: a best accuracy near chance is nothing to overfit or collapse from
+FAR_BELOW_SHARE, FAR_BELOW_POINTS = 0.5, 0.2  # catastrophic overfitting (Wong et al. 2020)
+RECENT = 5  # measured epochs that say how things stand now
+COLLAPSED_EPOCHS = 3  # at chance in a row; shorter collapses are known to recover
+
+# Inner axis
+WEAK_SHARE = 0.1  # of robust minus clean loss, gained by doubling the attack's steps
+LEAST_GAIN = 0.01  # nats of robust minus clean loss, below which its share is noise
+VANISHED_SHARE = 0.5  # of the examples that are misclassified or of low confidence

@@ -1,0 +1,102 @@
+"""The verdicts of several seeds of one cell, taken together."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from advtrain.diagnosis.held_out import split_of
+from advtrain.diagnosis.table import Table
+from advtrain.diagnosis.verdict import Verdict
+
+_Z = 1.96  # 95%
+_OUTLIER = 3.0  # times the spread of the other seeds
+
+
+@dataclass(frozen=True)
+class Seeds:
+    """How many of a cell's seeds converge (95% Wilson interval), and how they spread."""
+
+    paths: tuple[str, ...]
+    seeds: int
+    converged: int
+    low: float
+    high: float
+    mean: float | None  # of the final held-out accuracy
+    sd: float | None
+    least: float | None
+    most: float | None
+    decided_by: int | None  # the seed whose accuracy alone makes the spread, if there is one
+
+    @property
+    def headline(self) -> str:
+        """In one sentence."""
+        text = (
+            f"{self.converged} of {self.seeds} seeds converge "
+            f"(95% interval {self.low:.0%} to {self.high:.0%})"
+        )
+        if self.mean is not None and self.sd is not None:
+            text += f"; final accuracy {self.mean:.1%}, sd {100 * self.sd:.1f} points"
+        if self.decided_by is not None:
+            text += f"; seed {self.decided_by} alone makes the spread"
+        return text
+
+    def to_json(self) -> dict[str, Any]:
+        """The object of `diagnose --json`."""
+        return {"headline": self.headline, **asdict(self), "paths": list(self.paths)}
+
+
+def over_seeds(paths: list[str], tables: list[Table], verdicts: list[Verdict]) -> Seeds:
+    """The runs of one cell taken together."""
+    converged = sum(verdict.converged is True for verdict in verdicts)
+    low, high = wilson(converged, len(verdicts))
+    finals = [_final(table) for table in tables]
+    known = [value for value in finals if value is not None]
+    seeds = [table.config.seed if table.config else i for i, table in enumerate(tables)]
+    return Seeds(
+        tuple(paths),
+        len(verdicts),
+        converged,
+        low,
+        high,
+        mean=float(np.mean(known)) if known else None,
+        sd=float(np.std(known, ddof=1)) if len(known) > 1 else None,
+        least=min(known, default=None),
+        most=max(known, default=None),
+        decided_by=_decided_by(finals, seeds) if len(known) == len(finals) else None,
+    )
+
+
+def _final(table: Table) -> float | None:
+    accuracies = table.get(f"{split_of(table)}_{table.kind}_acc")
+    known = accuracies[np.isfinite(accuracies)]
+    return float(known[-1]) if len(known) else None
+
+
+def _decided_by(finals: Sequence[float | None], seeds: list[int]) -> int | None:
+    """The seed that lies farther from the others' median than three times their range."""
+    values = np.array(finals, dtype=float)
+    if len(values) < 3:
+        return None
+    for i, seed in enumerate(seeds):
+        others = np.delete(values, i)
+        spread = max(float(np.ptp(others)), 0.02)  # two points are no impression to decide
+        if abs(values[i] - np.median(others)) > _OUTLIER * spread:
+            return seed
+    return None
+
+
+def wilson(hits: int, count: int, z: float = _Z) -> tuple[float, float]:
+    """Interval of a share (Wilson 1927): sensible where hits are 0 or all."""
+    share, square = hits / count, z * z
+    middle = (share + square / (2 * count)) / (1 + square / count)
+    half = (
+        z
+        / (1 + square / count)
+        * math.sqrt(share * (1 - share) / count + square / (4 * count * count))
+    )
+    return max(0.0, middle - half), min(1.0, middle + half)

@@ -1,0 +1,100 @@
+"""The curves of a training and what is known beside them: all that a verdict rests on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from advtrain.config.schema import Config
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What guessing gives: entropy in nats of the training labels, share of the largest class."""
+
+    classes: int
+    entropy: float
+    majority: float
+
+    @classmethod
+    def balanced(cls, classes: int) -> Labels:
+        """Equally many examples of each class."""
+        return cls(classes, math.log(classes), 1 / classes)
+
+
+@dataclass(frozen=True)
+class Table:
+    """One row an epoch, in order and without duplicates; NaN where not measured.
+
+    `columns` are named as in records.py, accuracies fractions, losses nats. `config` is that of
+    one's own run; of someone else's there may be neither that nor `labels`. `images` are those
+    behind the held-out figures, but for the epochs in `whole`, which are measured on more.
+    """
+
+    epoch: NDArray[np.int64]
+    columns: Mapping[str, Floats]
+    config: Config | None = None
+    labels: Labels | None = None
+    images: int | None = None
+    whole: tuple[int, ...] = ()
+    finished: bool = True
+    bad_epoch: int | None = None  # since which a loss or weight was not finite
+    notes: tuple[str, ...] = field(default=())  # how the table was read, where that matters
+
+    def __len__(self) -> int:
+        return len(self.epoch)
+
+    def get(self, name: str) -> Floats:
+        """A column; all NaN if there is none."""
+        found = self.columns.get(name)
+        return np.full(len(self), np.nan) if found is None else found
+
+    def has(self, *names: str) -> bool:
+        """Whether each column has at least one number."""
+        return all(bool(np.isfinite(self.get(name)).any()) for name in names)
+
+    @property
+    def comparable(self) -> NDArray[np.bool_]:
+        """Which rows' held-out figures are measured on the same images."""
+        return ~np.isin(self.epoch, self.whole)
+
+    @property
+    def clean_training(self) -> bool:
+        """Whether there is no adversary in the training."""
+        if self.config is not None:
+            return self.config.objective.name == "standard"
+        return not self.has("train_robust_loss") and not self.has("test_robust_acc")
+
+    @property
+    def kind(self) -> str:
+        """What is judged: `robust`, or `clean` where nobody attacks the training."""
+        return "clean" if self.clean_training else "robust"
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One axis of a verdict: its state, the rule that gave it, numbers, and epochs looked at."""
+
+    state: str
+    rule: str
+    numbers: dict[str, float | int | str | None] = field(default_factory=dict)
+    epochs: tuple[int, int] | None = None
+
+    def to_json(self) -> dict[str, object]:
+        """The axis as verdict.json has it; numbers that are not finite become null."""
+        numbers = {
+            key: None if isinstance(value, float) and not math.isfinite(value) else value
+            for key, value in self.numbers.items()
+        }
+        return {
+            "state": self.state,
+            "rule": self.rule,
+            "numbers": numbers,
+            "epochs": list(self.epochs) if self.epochs else None,
+        }

@@ -1,0 +1,165 @@
+"""The train axis: does the training loss fall steadily, and has it come to rest?"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from advtrain.diagnosis import rules
+from advtrain.diagnosis.segments import Phases
+from advtrain.diagnosis.table import Axis, Floats, Labels, Table
+from advtrain.diagnosis.trend import Trend, jitter, means, trend
+
+
+def train_axis(table: Table, phases: Phases) -> Axis:
+    """The first state that fits, from `nonfinite` to the trend."""
+    losses, accuracies = (table.get(f"train_{table.kind}_{what}") for what in ("loss", "acc"))
+    return (
+        _nonfinite(table)
+        or _not_measured(table, losses)
+        or _too_short(table, phases)
+        or _stuck(table, losses, accuracies)
+        or _moving(table, losses, phases)
+    )
+
+
+def window(table: Table, values: Floats, phases: Phases) -> tuple[Floats, Floats, Floats]:
+    """Epochs and values of the window that a trend is judged on, and of its whole segment.
+
+    The window is the segment without its transient, of 8 to 50 measured epochs.
+    """
+    segment = phases.last(len(table))
+    known = np.isfinite(values[segment])
+    x, y = table.epoch[segment][known].astype(float), values[segment][known]
+    shortest, longest = rules.WINDOW
+    transient = rules.SMOOTH_TRANSIENT if phases.smooth else rules.TRANSIENT
+    size = min(max(round(len(x) * (1 - transient)), shortest), longest, len(x))
+    return x[len(x) - size :], y[len(y) - size :], y
+
+
+def chance_limit(labels: Labels) -> float:
+    """The accuracy up to which a network does no better than guessing."""
+    extra = min(rules.CHANCE_SHARE * labels.majority, rules.CHANCE_POINTS)
+    return labels.majority + extra
+
+
+def _nonfinite(table: Table) -> Axis | None:
+    where = table.bad_epoch
+    if where is None:
+        return None
+    return Axis("nonfinite", "a loss or weight was not finite", {"epoch": where}, (where, where))
+
+
+def _not_measured(table: Table, losses: Floats) -> Axis | None:
+    if np.isfinite(losses).any():
+        return None
+    return Axis("not_measured", f"no column train_{table.kind}_loss")
+
+
+def _too_short(table: Table, phases: Phases) -> Axis | None:
+    rows, since = len(table), len(table) - phases.starts[-1]
+    numbers: dict[str, float | int | str | None] = {"epochs": rows, "since_jump": since}
+    span = (int(table.epoch[0]), int(table.epoch[-1]))
+    if rows < rules.SHORTEST:
+        rule = f"fewer than {rules.SHORTEST} epochs"
+    elif len(phases.starts) > 1 and since < rules.SHORTEST_SINCE_JUMP:
+        rule = f"fewer than {rules.SHORTEST_SINCE_JUMP} epochs since lr or eps last changed"
+    else:
+        return None
+    return Axis("too_short", rule, numbers, span)
+
+
+def _stuck(table: Table, losses: Floats, accuracies: Floats) -> Axis | None:
+    labels = table.labels
+    if labels is None:
+        return None
+    limit, least = chance_limit(labels), rules.STUCK_ENTROPY * labels.entropy
+    hits = np.where(np.isfinite(accuracies), accuracies, table.get(f"test_{table.kind}_acc"))
+    # Of few images, single accuracies stray above the limit.
+    at_chance = (losses >= least) & ((hits <= limit) | (means(hits) <= limit))
+    moving = np.flatnonzero(~at_chance)
+    since = int(moving[-1]) + 1 if len(moving) else 0
+    if len(table) - since < rules.STUCK_EPOCHS:
+        return None
+    return Axis(
+        "stuck",
+        f"loss at least {rules.STUCK_ENTROPY:g} of the labels' entropy and accuracy at most "
+        f"{limit:.3g}, for {rules.STUCK_EPOCHS} epochs",
+        {
+            "since": int(table.epoch[since]),
+            "loss": float(losses[-1]),
+            "entropy": labels.entropy,
+            "accuracy": float(hits[-1]),
+            "chance": labels.majority,
+        },
+        (int(table.epoch[since]), int(table.epoch[-1])),
+    )
+
+
+def _moving(table: Table, losses: Floats, phases: Phases) -> Axis:
+    x, y, segment = window(table, losses, phases)
+    found = trend(x, y)
+    if found is None:
+        return Axis("unresolved", "too few epochs of this segment have a training loss",
+                    {"epochs": len(x), "epochs_needed": rules.WINDOW[0]})  # fmt: skip
+    level = float(np.median(y))
+    matters = max(rules.TRAIN_LOSS_SHARE * level, rules.TRAIN_LOSS_NATS)
+    numbers = numbers_of(found, level, matters)
+    span = (int(x[0]), int(x[-1]))
+    if diverged := _diverged(segment):
+        return Axis("diverged", diverged[0], numbers | diverged[1], span)
+    direction = found.against(matters)
+    swing = float(np.mean(np.abs(np.diff(y))))
+    start = max(float(losses[np.isfinite(losses)][0]), table.labels.entropy if table.labels else 0)
+    numbers |= {"swing": swing, "descent": start - level}
+    swings = swing > max(rules.SWING_SHARE * (start - level), rules.SWING_NATS)
+    if swings and abs(found.change) <= found.high - found.low:  # a trend would be 3 sd from none
+        rule = f"no trend, but swings above {rules.SWING_SHARE:.0%} of the loss's descent"
+        return Axis("oscillating", rule, numbers, span)
+    return Axis(*said(direction, "descending", "rising", found, matters, numbers), span)
+
+
+def _diverged(segment: Floats) -> tuple[str, dict[str, float | int | str | None]] | None:
+    """Whether the last three epochs lie above the segment's minimum by more than noise does."""
+    count = rules.DIVERGED_EPOCHS
+    if len(segment) < 2 * count:
+        return None
+    lowest = float(np.nanmin(means(segment, count)))
+    noise = rules.DIVERGED_SD * jitter(segment) / count**0.5
+    most = lowest + max(rules.DIVERGED_NATS, rules.DIVERGED_SHARE * lowest, noise)
+    if not (segment[-count:] > most).all():
+        return None
+    rule = f"the last {count} losses lie above the segment's minimum by {most - lowest:.3g} or more"
+    return rule, {"minimum": lowest, "limit": most}
+
+
+def numbers_of(found: Trend, level: float, matters: float) -> dict[str, float | int | str | None]:
+    """What is reported of a trend."""
+    return {
+        "level": level,
+        "change": found.change,
+        "low": found.low,
+        "high": found.high,
+        "matters": matters,
+        "noise": found.noise,
+        "autocorrelation": found.autocorrelation,
+        "points": found.points,
+    }
+
+
+def said(
+    direction: str,
+    falling: str,
+    rising: str,
+    found: Trend,
+    matters: float,
+    numbers: dict[str, float | int | str | None],
+) -> tuple[str, str, dict[str, float | int | str | None]]:
+    """State, rule and numbers for a direction, in the axis' own words."""
+    if direction == "unresolved":
+        numbers = numbers | {"epochs_needed": found.points_to_resolve(matters)}
+        rule = f"the 90% interval of the change spans two answers (what matters: {matters:.3g})"
+        return "unresolved", rule, numbers
+    state = {"falling": falling, "rising": rising, "flat": "flat"}[direction]
+    inside = "within" if direction == "flat" else "beyond"
+    rule = f"the 90% interval of the change over the window lies {inside} {matters:.3g}"
+    return state, rule, numbers
