@@ -183,7 +183,8 @@ def robust_overfitting(s: Setting) -> Table:
     """A drop of lr, a peak, then a slow decline while training goes on (Rice et al. 2020)."""
     before, after = int(s.draw.integers(20, 60)), int(s.draw.integers(25, 60))
     n = before + after
-    limit = max(rules.OVERFIT_POINTS, rules.OVERFIT_SD * s.acc_sd())
+    spread = math.sqrt((1 + s.rho) / (1 - s.rho) / rules.MEAN_OVER)
+    limit = max(rules.OVERFIT_POINTS, rules.OVERFIT_SD * s.acc_sd() * spread)
     drop = 2 * limit * s.draw.uniform(1, 1.5)
     late = np.clip(np.arange(n) - before - 3, 0, None) / (after - 3)
     decline = np.minimum(1, late * 1.6)  # steep first, then it levels off
@@ -221,8 +222,14 @@ def collapsed(s: Setting) -> Table:
     acc = np.where(down, at_chance, base.get("test_robust_acc"))
     h = s.labels.entropy
     train = np.where(down, h + 0.01, base.get("train_robust_loss"))
-    return table(s, train, np.where(down, h, base.get("test_robust_loss")), acc,
-                 train_robust_acc=np.where(down, at_chance, 0.6), test_fgsm_acc=acc + 0.0)
+    return table(
+        s,
+        train,
+        np.where(down, h, base.get("test_robust_loss")),
+        acc,
+        train_robust_acc=np.where(down, at_chance, 0.6),
+        test_fgsm_acc=acc + 0.0,
+    )
 
 
 def too_short(s: Setting) -> Table:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from advtrain.learning.attack import ascend, mode, pgd, steepest, strongest, uniform_in_ball
 from advtrain.learning.data.images import Resident
-from advtrain.learning.evaluate import _start, evaluate
+from advtrain.learning.evaluate import evaluate, own_start
 from advtrain.learning.models import build_model
 
 
@@ -160,7 +160,7 @@ def test_the_strongest_restart_counts_for_each_example(network: nn.Module) -> No
 def test_more_steps_and_restarts_never_look_weaker(network: nn.Module) -> None:
     images = Resident(*batch(300), torch.arange(300))
     keys = {"norm": "linf", "eps": 0.1}
-    one = evaluate(network, images, **keys, steps=5, thorough=True)
+    one = evaluate(network, images, **keys, steps=5, fgsm=True, doubled=True)
     assert one.robust_loss_2x >= one.robust_loss >= one.clean_loss
     assert one.robust_acc <= one.clean_acc
     assert evaluate(network, images, **keys, steps=5, restarts=3).robust_loss >= one.robust_loss
@@ -170,9 +170,15 @@ def test_the_doubled_loss_of_all_images_is_the_loss_at_twice_the_steps(network: 
     """With 128 images or fewer nothing is estimated: the trajectory at step 2k is exact."""
     x, y = batch(40)
     score = evaluate(
-        network, Resident(x, y, torch.arange(40)), norm="linf", eps=0.1, steps=4, thorough=True
+        network,
+        Resident(x, y, torch.arange(40)),
+        norm="linf",
+        eps=0.1,
+        steps=4,
+        fgsm=True,
+        doubled=True,
     )
-    start = _start(x, torch.arange(40), "linf", 0.1, 0)
+    start = own_start(x, torch.arange(40), "linf", 0.1, 0)
     further = ascend(network, x, y, start, norm="linf", eps=0.1, alpha=2.5 * 0.1 / 4, steps=8)
     assert score.robust_loss_2x == pytest.approx(F.cross_entropy(network(further), y).item())
 

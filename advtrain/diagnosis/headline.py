@@ -30,7 +30,7 @@ _SENTENCES = {
     "no_held_out": "cannot tell: {held_rule}",
     "improving": "not yet: held-out performance is still improving",
     "worsening": "not settled: held-out performance is worsening",
-    "robust_overfitting": "optimised; best at epoch {held[best_epoch]}, {overfitting} since",
+    "robust_overfitting": "{reached}; best at epoch {held[best_epoch]}, {overfitting} since",
     "settled": "converged",
     "within_band": "converged",
 }
@@ -50,6 +50,7 @@ def headline(
         train_state=train.state.replace("unresolved", "not yet resolved"),
         train_more=_more(train),
         held_more=_more(held),
+        reached="optimised" if converged else "past its best",
         overfitting="overfitting" if table.clean_training else "robust overfitting",
     )
     if cause in ("settled", "within_band") and phase.constant:

@@ -111,8 +111,7 @@ def _robust_overfitting(
         return None
     acc, loss, train = (means(values[rows]) for values in (accuracies, losses, trained))
     best = int(np.nanargmax(acc))
-    noise = _noise(accuracies[rows])
-    limit = max(rules.OVERFIT_POINTS, rules.OVERFIT_SD * noise)
+    limit = max(rules.OVERFIT_POINTS, rules.OVERFIT_SD * _noise_of_means(accuracies[rows]))
     late = slice(len(rows) - rules.OVERFIT_EPOCHS, None)
     fell = (acc[best] - acc[late] > limit) & (loss[late] > (1 + rules.OVERFIT_LOSS) * loss[best])
     if not ((fell & (train[late] < train[best])).all() and acc[best] > _twice(table.labels)):
@@ -135,12 +134,14 @@ def _robust_overfitting(
     )
 
 
-def _noise(values: Floats) -> float:
-    """Sd of single epochs around a running trend, low-frequency wobble included."""
+def _noise_of_means(values: Floats) -> float:
+    """Sd of a mean over 5 epochs, were neighbours as much alike as they ever are."""
     smooth = means(values, rules.MEAN_OVER)[rules.MEAN_OVER - 1 :]
     middle = values[rules.MEAN_OVER // 2 : len(values) - rules.MEAN_OVER // 2]
-    shrink = (1 - 1 / rules.MEAN_OVER) ** 0.5  # a value is part of its own mean
-    return float(1.4826 * np.median(np.abs(middle - smooth)) / shrink)
+    shrink = math.sqrt(1 - 1 / rules.MEAN_OVER)  # a value is part of its own mean
+    single = 1.4826 * float(np.median(np.abs(middle - smooth))) / shrink
+    rho = rules.MOST_AUTOCORRELATION
+    return single * math.sqrt((1 + rho) / (1 - rho) / rules.MEAN_OVER)
 
 
 def _trends(table: Table, accuracies: Floats, losses: Floats, phases: Phases) -> Axis:

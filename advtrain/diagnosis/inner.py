@@ -11,25 +11,22 @@ import numpy as np
 from advtrain.diagnosis import rules
 from advtrain.diagnosis.held_out import far_below
 from advtrain.diagnosis.table import Axis, Floats, Table
+from advtrain.diagnosis.training import chance_limit
 
 Numbers = dict[str, float | int | str | None]
 
 
-def inner_axis(table: Table, at_chance: bool, catastrophic: bool) -> Axis:
-    """`broken` before `by_design` before `weak` or `solved`.
-
-    At chance the output hardly depends on the image: there is nothing for an attack to climb.
-    """
+def inner_axis(table: Table) -> Axis:
+    """`broken` before `by_design` before `weak` or `solved`."""
     if table.clean_training:
         return Axis("by_design", "the training has no adversary")
-    if at_chance and not catastrophic:
-        return Axis("not_measured", "at chance the output hardly depends on the image: no attack "
-                    "has anything to climb")  # fmt: skip
-    return _broken(table) or _single_step(table) or _doubled(table)
-
-
-def _broken(table: Table) -> Axis | None:
-    return _far_below(table) or _vanished(table)
+    return (
+        _far_below(table)
+        or _at_chance(table)
+        or _vanished(table)
+        or _single_step(table)
+        or _doubled(table)
+    )
 
 
 def _far_below(table: Table) -> Axis | None:
@@ -59,6 +56,24 @@ def _far_below(table: Table) -> Axis | None:
             **_stationarity(table),
         },
         (int(table.epoch[since]), int(table.epoch[-1])),
+    )
+
+
+def _at_chance(table: Table) -> Axis | None:
+    """A network that guesses gives the same output everywhere: no attack has a slope to climb."""
+    names = [name for name in ("test_clean_acc", "train_clean_acc", "train_robust_acc")
+             if table.has(name)]  # fmt: skip
+    if table.labels is None or not names:
+        return None
+    recent, span = _recent(table, names[0])
+    accuracy, limit = float(recent[names[0]].mean()), chance_limit(table.labels)
+    if accuracy > limit:
+        return None
+    return Axis(
+        "not_measured",
+        "at chance the output hardly depends on the image: no attack has anything to climb",
+        {"accuracy": accuracy, "limit": limit},
+        span,
     )
 
 

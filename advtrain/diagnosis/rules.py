@@ -14,10 +14,11 @@ WINDOW = (8, 50)  # epochs: fewer tell no trend from noise, older ones tell of a
 TRANSIENT = 1 / 3  # of a segment: after a jump of lr the loss falls steeply before it settles
 SMOOTH_TRANSIENT = 3 / 4  # under a smooth schedule only the last, slow part tells where it ends
 NEEDED_MOST = 5  # times the window: a wait for more epochs than that is no advice
-PRIOR_AUTOCORRELATION = 0.15  # of published curves: near 0 in flat phases, up to .5 late in a run
+PRIOR_AUTOCORRELATION = 0.1  # of published curves: near 0 in flat phases, up to .5 late in a run
+MOST_AUTOCORRELATION = 0.5
 PRIOR_WEIGHT = 4  # epochs' worth of belief in it; a few epochs cannot tell by themselves
-SHORT_SERIES_BIAS = 4  # of an estimated autocorrelation, times the epochs: with these three the
-# intervals cover 88 to 93% for autocorrelations of .5 to 0 (python -m tests.curves)
+SHORT_SERIES_BIAS = 2.5  # of an estimated autocorrelation, times the epochs: with these three the
+# intervals cover 87 to 93% for autocorrelations of .5 to 0 (python -m tests.curves)
 
 # What matters: a change over the window below it counts as none
 TRAIN_LOSS_SHARE, TRAIN_LOSS_NATS = 0.01, 0.02
@@ -42,7 +43,8 @@ SWING_NATS = 0.05  # below which swings of a loss that hardly fell are only nois
 
 # Held-out axis
 MEAN_OVER = 5  # epochs; max minus mean of a flat phase is 2 points, so no single epoch counts
-OVERFIT_POINTS, OVERFIT_SD, OVERFIT_LOSS, OVERFIT_EPOCHS = 0.02, 3, 0.05, 5  # Rice et al. 2020
+# Rice et al. 2020; the sd is that of a 5-epoch mean, the best of which is high by chance
+OVERFIT_POINTS, OVERFIT_SD, OVERFIT_LOSS, OVERFIT_EPOCHS = 0.02, 3, 0.05, 5
 BEST_OVER_MAJORITY = 2  # times: a best accuracy near chance is nothing to overfit or collapse from
 FAR_BELOW_SHARE, FAR_BELOW_POINTS = 0.5, 0.2  # catastrophic overfitting (Wong et al. 2020)
 RECENT = 5  # measured epochs that say how things stand now

@@ -15,9 +15,8 @@ from advtrain.diagnosis.segments import Phases
 from advtrain.diagnosis.table import Axis, Table
 
 _CALMER = 10  # by how much lr falls after a divergence
-_SETTLING = "schedule=piecewise"  # drops of lr, after which a noisy loss comes to rest
 _LEAST_EPOCHS = 40  # with the default drops at 1/2 and 3/4, ten epochs for the last lr
-_PATIENCE = 10  # epochs without a better validation accuracy, beyond its epoch-to-epoch noise
+_COOLING = 20  # epochs of low lr after the best one: enough to see that it rests
 _STEPS = 10  # of the attack with which Madry et al. and Rice et al. train
 
 
@@ -101,13 +100,21 @@ def _lower_lr(case: _Case) -> Remedy:
         lr = case.lr / _CALMER
         overrides.insert(0, f"lr={_short(min(lr, case.usual_lr) if case.usual_lr else lr)}")
     if case.constant or _warmed(case):
-        overrides.append(_SETTLING)
+        overrides.append(_settling(case))
     return "lower the learning rate and clip the gradient", overrides, False
 
 
 def _warmed(case: _Case) -> bool:
     """Whether lr rises over most of the run."""
     return case.config is not None and case.config.schedule.warmup > case.epochs / 2
+
+
+def _settling(case: _Case) -> str:
+    """Drops of lr, after which a noisy loss comes to rest; a warm-up of eps stays."""
+    warmup = case.config.schedule.eps_warmup if case.config else 0
+    if warmup:
+        return f"schedule={{name: piecewise, eps_warmup: {_short(warmup)}}}"
+    return "schedule=piecewise"
 
 
 def _free(case: _Case) -> Remedy:
@@ -120,7 +127,7 @@ def _free(case: _Case) -> Remedy:
     if lr is not None and usual is not None and lr < usual / 4:
         overrides.append(f"lr={_short(usual)}")
     if case.constant:  # first, since it replaces the section that eps_warmup stands in
-        overrides.append(_SETTLING)
+        overrides.append("schedule=piecewise")
     if warmup >= case.epochs / 4:
         overrides += [f"epochs={2 * case.epochs}", f"eps_warmup={case.epochs}"]
         return "let eps rise over more epochs", overrides, False
@@ -129,12 +136,12 @@ def _free(case: _Case) -> Remedy:
 
 
 def _settle(case: _Case) -> list[str]:
-    return [_SETTLING] if case.constant else []
+    return [_settling(case)] if case.constant else []
 
 
 def _calm(case: _Case) -> Remedy:
     if case.constant:
-        return "let the learning rate drop", [_SETTLING], False
+        return "let the learning rate drop", [_settling(case)], False
     if case.lr is None:
         return "lower the learning rate", [], False
     return "lower the learning rate", [f"lr={_short(case.lr / 3)}"], False
@@ -196,11 +203,19 @@ def _decay(case: _Case) -> float | None:
 
 
 def _stop_at_best(case: _Case) -> Remedy:
-    best = case.axes["held_out"].numbers["best_epoch"]
-    overrides = [f"early_stopping={_PATIENCE}"]
-    if case.config is not None and case.config.dataset.val_size == 0:
-        overrides.append("val_size=0.1")
-    return f"stop near epoch {best}, chosen on validation, or regularise more", overrides, False
+    """Let lr drop at the best epoch and end soon after it, before the decline."""
+    best = int(str(case.axes["held_out"].numbers["best_epoch"]))
+    drops = f"[{best}, {best + _COOLING // 2}]"
+    schedule = f"schedule={{name: piecewise, milestones: {drops}, gamma: 0.1}}"
+    text = f"let the learning rate drop at the best epoch ({best}) and stop soon after it"
+    return (
+        f"{text}; best.pt has the best on validation",
+        [
+            f"epochs={best + _COOLING}",
+            schedule,
+        ],
+        False,
+    )
 
 
 def _more_images(case: _Case) -> Remedy:

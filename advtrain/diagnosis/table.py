@@ -56,8 +56,8 @@ class Table:
         return np.full(len(self), np.nan) if found is None else found
 
     def has(self, *names: str) -> bool:
-        """Whether each column has at least one number."""
-        return all(bool(np.isfinite(self.get(name)).any()) for name in names)
+        """Whether all these columns were measured together, in one epoch at least."""
+        return bool(np.logical_and.reduce([np.isfinite(self.get(name)) for name in names]).any())
 
     @property
     def comparable(self) -> NDArray[np.bool_]:

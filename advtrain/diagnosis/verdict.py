@@ -44,15 +44,12 @@ class Verdict:
 def diagnose(table: Table, run: str = "RUN") -> Verdict:
     """The verdict on a table of at least one epoch; `run` names its directory in suggestions."""
     phase = phases(table)
-    train, held_out, level = (
-        train_axis(table, phase),
-        held_out_axis(table, phase),
-        level_axis(table),
-    )
-    inner = inner_axis(
-        table, level.state == "at_chance", held_out.state == "catastrophic_overfitting"
-    )
-    axes = dict(zip(AXES, (inner, train, held_out, level), strict=True))
+    axes = {
+        "inner": inner_axis(table),
+        "train": train_axis(table, phase),
+        "held_out": held_out_axis(table, phase),
+        "level": level_axis(table),
+    }
     converged, cause = _decide(axes, phase)
     return Verdict(
         converged,
@@ -81,11 +78,16 @@ def _decide(axes: dict[str, Axis], phase: Phases) -> tuple[bool | None, str]:
         return None, {"at_chance": level, "unresolved": "level_unresolved"}.get(
             level, "chance_unknown"
         )
+    rested = train == "flat" or (phase.exhausted and train != "rising")
     if phase.pending is not None:
         return None, "descending" if train == "descending" else "drop_pending"
-    if train != "flat" and not (phase.exhausted and train != "rising"):
+    if held_out == "robust_overfitting":
+        return (True if rested else None), held_out
+    if held_out == "worsening":  # whatever training does: more of it is no remedy
+        return None, held_out
+    if not rested:
         return None, "train_unresolved" if train == "unresolved" else train
-    if held_out in ("settled", "robust_overfitting"):
+    if held_out == "settled":
         return True, held_out
     if held_out == "unresolved":
         return (True, "within_band") if _within_band(axes["held_out"]) else (None, "unresolved")
