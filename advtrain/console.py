@@ -167,7 +167,7 @@ def summary(run: Run, console: Console) -> None:
     status, rows = run.status, read_records(run.dir / "metrics.csv")
     config = load_config(run.dir / "config.yaml")
     if any(row.test_robust_acc is not None for row in rows):
-        console.print(_charts(rows, console))
+        console.print(charts(rows, console))
         attack = f"PGD-{config.evaluation.steps}, {config.attack.norm}, eps {config.attack.eps:.4g}"
         console.print(f"test after epoch {rows[-1].epoch}: {_scores(rows[-1])} ({attack})")
     best = next((row for row in rows if row.epoch == status.best_epoch), None)
@@ -194,7 +194,7 @@ def _scores(record: EpochRecord) -> str:
     return ", ".join(parts) or "not measured"
 
 
-def _charts(records: list[EpochRecord], console: Console) -> Columns:
+def charts(records: list[EpochRecord], console: Console) -> Columns:
     """Robust loss and robust accuracy over the epochs, train and test."""
 
     def series(kind: str) -> dict[str, list[float]]:

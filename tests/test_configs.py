@@ -12,7 +12,8 @@ import torch
 from advtrain import load_config
 from advtrain.config.names import DATASETS
 
-CONFIGS = sorted((Path(__file__).parent.parent / "configs").rglob("*.yaml"))
+CONFIGS_DIR = Path(__file__).parent.parent / "configs"
+CONFIGS = sorted(CONFIGS_DIR.rglob("*.yaml"))
 
 
 def test_the_promised_configs_ship() -> None:
@@ -22,7 +23,7 @@ def test_the_promised_configs_ship() -> None:
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
 def test_a_config_opens_with_the_command_that_runs_it(path: Path) -> None:
-    relative = path.relative_to(path.parents[1])
+    relative = path.relative_to(CONFIGS_DIR.parent)
     assert path.read_text().startswith(f"# advtrain train {relative}\n")
     assert load_config(path).name == path.stem
 
@@ -30,7 +31,7 @@ def test_a_config_opens_with_the_command_that_runs_it(path: Path) -> None:
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
 def test_a_config_runs_cut_down(advtrain, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = load_config(path)
-    channels, height, width = DATASETS[config.dataset.name].shape
+    channels, height, width = DATASETS.get(config.dataset.name, DATASETS["digits"]).shape
     generator = torch.Generator().manual_seed(0)
 
     def made_up(name: str, root: Path):
@@ -39,17 +40,27 @@ def test_a_config_runs_cut_down(advtrain, path: Path, monkeypatch: pytest.Monkey
         return (x[:8].byte(), labels[:8]), (x[8:].byte(), labels[8:])
 
     monkeypatch.setattr("advtrain.learning.data.sources.downloaded", made_up)
-    few = ["epochs=2", "batch_size=4", "evaluation.size=2"]
-    if config.dataset.name == "digits":
+    few = [
+        "epochs=2",
+        *(["warmup=2"] if config.schedule.warmup else []),
+        *(["eps_warmup=2"] if config.schedule.eps_warmup else []),
+        "batch_size=4",
+        "evaluation.size=2",
+    ]
+    if config.dataset.name not in DATASETS or config.dataset.name == "digits":
         few += ["train_size=40"]
     done = advtrain("train", path, *few, "--json")
     assert done.code == 0, done.err
     result = json.loads(done.out)
     last = result["last"]
+    if path.stem == "nonfinite":
+        assert result["verdict"]["cause"] == "nonfinite"
+        return
     assert (result["state"], result["epochs"]) == ("finished", 2)
     measured = [name for name, value in last.items() if value is not None]
     assert {"train_robust_loss", "test_clean_acc", "test_robust_acc"} <= set(measured)
-    assert last["eps"] == pytest.approx(config.attack.eps)
+    if not config.schedule.eps_warmup:
+        assert last["eps"] == pytest.approx(config.attack.eps)
 
 
 def test_recipes_say_what_the_papers_say() -> None:

@@ -6,6 +6,7 @@ import math
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import PurePath
 
 import numpy as np
 
@@ -90,7 +91,10 @@ def suggest(
     command = None
     if table.config is not None and overrides:
         words = ["advtrain", "train", f"{run}/config.yaml", *overrides]
-        command = shlex.join([*words, "--from", run] if go_on else words)
+        words += ["--from", run] if go_on else []
+        runs_dir = str(PurePath(run).parent.parent)
+        words += ["--runs-dir", runs_dir] if runs_dir != "runs" else []
+        command = shlex.join(words)
     return Suggestion(text, tuple(overrides), command)
 
 

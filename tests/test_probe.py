@@ -1,0 +1,121 @@
+"""The diagnostics of the inner axis: what the training attack does to a few fixed images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import nn
+
+from advtrain import load_config, train
+from advtrain.config.schema import Config
+from advtrain.config.validation import problems_of
+from advtrain.learning.attack import pgd
+from advtrain.learning.data.images import Resident
+from advtrain.learning.probe import probe
+from advtrain.learning.stationarity import fosc, gradients
+from advtrain.records import EpochRecord
+from tests.test_train import same_training
+
+PROBE = [n for n in EpochRecord(0, 0).__dict__ if n.startswith("probe_")]
+
+
+def setting(**attack: object) -> Config:
+    keys = {"model": "mlp", "dataset": "digits", "attack": {"eps": 0.1, **attack}}
+    found, problems = problems_of(keys)
+    assert found is not None, problems
+    return found
+
+
+def images(n: int = 32) -> Resident:
+    generator = torch.Generator().manual_seed(3)
+    x = torch.rand(n, 1, 8, 8, generator=generator)
+    return Resident(x, torch.randint(10, (n,), generator=generator), torch.arange(n))
+
+
+def measured(model: nn.Module, config: Config, on: Resident | None = None) -> EpochRecord:
+    record = EpochRecord(1, 1)
+    probe(model, on or images(), config, record)
+    return record
+
+
+def network(scale: float = 1.0) -> nn.Module:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 10))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter *= scale
+    return model
+
+
+def test_it_measures_the_training_attack_as_configured() -> None:
+    model, on = network(3), images()
+    x, y = on.images, on.labels
+    found = measured(model, setting(steps=3, alpha=0.02, start="zero"), on)
+    x_adv = pgd(model, x, y, norm="linf", eps=0.1, alpha=0.02, steps=3, start="zero")
+    doubled = pgd(model, x, y, norm="linf", eps=0.1, alpha=0.02, steps=6, start="zero")
+    loss = nn.functional.cross_entropy
+    assert found.probe_robust_loss == loss(model(x_adv), y).item()
+    assert np.isclose(found.probe_robust_loss_2x or 0, loss(model(doubled), y).item())
+    assert np.isclose(found.probe_clean_loss or 0, loss(model(x), y).item())
+    grad, _ = gradients(model, x_adv, y)
+    expected = fosc(x_adv, x, grad, norm="linf", eps=0.1).mean().item()
+    assert np.isclose(found.fosc_train or 0, expected)
+
+
+def test_the_evaluations_attack_beside_it_is_stronger_than_a_feeble_one() -> None:
+    found = measured(network(20), setting(steps=1, alpha=0.001, start="zero"))
+    assert found.probe_pgd_acc is not None and found.probe_robust_acc is not None
+    assert found.probe_pgd_acc <= found.probe_robust_acc
+
+
+def test_gradients_that_vanish_where_the_network_errs_are_counted() -> None:
+    class Masked(nn.Module):
+        """Rounds its input, so that no gradient passes, and is wrong or unsure everywhere."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = network()
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.inner(x.detach().round() + 0 * x)
+
+    assert measured(Masked(), setting()).probe_vanished == 1.0
+    assert measured(network(3), setting()).probe_vanished == 0.0
+
+
+def test_where_all_is_certain_there_is_no_share_of_the_unsure() -> None:
+    on = images()
+    model = network(200)
+    sure = Resident(on.images, model(on.images).argmax(1), on.ids)
+    found = measured(model, setting(eps=0.0001), sure)
+    assert found.probe_vanished is None or found.probe_vanished >= 0
+
+
+def test_buffers_gradients_and_flags_stay_as_they_were() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 16), nn.BatchNorm1d(16), nn.Linear(16, 10))
+    model.train()
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    measured(model, setting())
+    assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
+    assert model.training and all(p.grad is None for p in model.parameters())
+
+
+def test_switched_off_they_leave_empty_columns_and_the_same_training(
+    tiny: Path, tmp_path: Path
+) -> None:
+    on = train(load_config(tiny), tmp_path / "runs").metrics
+    off = train(load_config(tiny, ["diagnostics=false"]), tmp_path / "runs").metrics
+    optional = [*PROBE, "fosc_train", "fosc_test", "test_robust_loss_2x"]
+    assert off[optional].isna().all().all()
+    assert on[[n for n in optional if n != "probe_vanished"]].notna().all().all()
+    same_training(on.drop(columns=optional).reindex(columns=on.columns),
+                  off.drop(columns=optional).reindex(columns=on.columns))  # fmt: skip
+
+
+def test_clean_training_has_no_attack_to_probe(tiny: Path, tmp_path: Path) -> None:
+    metrics: pd.DataFrame = train(load_config(tiny, ["objective=standard"]), tmp_path / "r").metrics
+    assert metrics[PROBE].isna().all().all() and metrics.test_robust_acc.notna().all()
