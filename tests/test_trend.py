@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from advtrain.diagnosis import rules
-from advtrain.diagnosis.trend import Trend, jitter, means, trend
+from advtrain.diagnosis.trend import Trend, jitter, means, since_when, trend
 
 
 @pytest.mark.parametrize("n", [8, 15, 50])
@@ -76,3 +76,12 @@ def test_means_trail_and_jitter_ignores_trends() -> None:
     noise = draw.normal(size=2000)
     assert jitter(noise + np.arange(2000)) == pytest.approx(1, rel=0.1)
     assert rules.WINDOW[0] >= rules.SHORTEST_SINCE_JUMP
+
+
+@pytest.mark.parametrize(
+    ("holds", "began"),
+    [("", None), ("....", None), ("...x", 3), ("x......x", 7), ("..x.x.xx", 2), ("xxxxx.", 0),
+     ("xx....", None), ("x.......xx.xx", 8)],
+)  # fmt: skip
+def test_what_flickers_holds_now_or_not_and_has_a_beginning(holds: str, began: int | None) -> None:
+    assert since_when(np.array([c == "x" for c in holds], dtype=bool)) == began

@@ -7,12 +7,9 @@ import math
 import numpy as np
 
 from advtrain.diagnosis import rules
-from advtrain.diagnosis.segments import Phases
-from advtrain.diagnosis.table import Axis, Floats, Labels, Table
-from advtrain.diagnosis.training import chance_limit, numbers_of, window
-from advtrain.diagnosis.trend import Trend, means, trend
-
-Numbers = dict[str, float | int | str | None]
+from advtrain.diagnosis.segments import Phases, window
+from advtrain.diagnosis.table import Axis, Floats, Labels, Numbers, Table
+from advtrain.diagnosis.trend import Trend, means, since_when, trend
 
 
 def split_of(table: Table) -> str:
@@ -51,24 +48,22 @@ def _catastrophic(table: Table, accuracies: Floats) -> Axis | None:
         single[rows] - accuracies[rows] > rules.FAR_BELOW_POINTS
     )
     if table.labels is not None:
-        hold &= best > rules.BEST_OVER_MAJORITY * table.labels.majority
-    if not (hold[-1] or hold[-rules.RECENT :].sum() * 2 > rules.RECENT):
+        hold &= best > table.labels.learned
+    began = since_when(hold)
+    if began is None:
         return None
-    free = np.flatnonzero(~hold)
-    calm = [i for i in free if not hold[i : i + rules.RECENT].any()]  # it may flicker meanwhile
-    onset = rows[int(np.flatnonzero(hold[(calm[-1] + 1 if calm else 0) :])[0])
-                 + (calm[-1] + 1 if calm else 0)]  # fmt: skip
+    onset = int(table.epoch[rows[began]])
     return Axis(
         "catastrophic_overfitting",
         f"multi-step accuracy under {rules.FAR_BELOW_SHARE:.0%} of its best while single-step "
         f"accuracy is more than {100 * rules.FAR_BELOW_POINTS:.0f} points higher",
         {
-            "onset": int(table.epoch[onset]),
+            "onset": onset,
             "multi_step": float(accuracies[rows[-1]]),
             "single_step": float(single[rows[-1]]),
             "best": float(best[-1]),
         },
-        (int(table.epoch[onset]), int(table.epoch[-1])),
+        (onset, int(table.epoch[-1])),
     )
 
 
@@ -82,9 +77,9 @@ def _collapsed(table: Table, accuracies: Floats) -> Axis | None:
     if labels is None or len(rows) < 2 * rules.COLLAPSED_EPOCHS:
         return None
     values = accuracies[rows]
-    smooth, limit = means(values, rules.COLLAPSED_EPOCHS), chance_limit(labels)
+    smooth, limit = means(values, rules.COLLAPSED_EPOCHS), labels.chance
     best = float(np.nanmax(smooth))
-    if not (smooth[-1] <= limit and best > _twice(labels)):
+    if not (smooth[-1] <= limit and best > labels.learned):
         return None
     above = np.flatnonzero(~(smooth <= limit))[-1]  # of these epochs the last was at chance
     since = rows[min(int(above), len(rows) - rules.COLLAPSED_EPOCHS)]
@@ -114,7 +109,7 @@ def _robust_overfitting(
     limit = max(rules.OVERFIT_POINTS, rules.OVERFIT_SD * _noise_of_means(accuracies[rows]))
     late = slice(len(rows) - rules.OVERFIT_EPOCHS, None)
     fell = (acc[best] - acc[late] > limit) & (loss[late] > (1 + rules.OVERFIT_LOSS) * loss[best])
-    if not ((fell & (train[late] < train[best])).all() and acc[best] > _twice(table.labels)):
+    if not ((fell & (train[late] < train[best])).all() and acc[best] > table.labels.learned):
         return None
     middle = rows[best - rules.MEAN_OVER // 2]  # of the epochs behind the best mean
     return Axis(
@@ -162,13 +157,13 @@ def _trends(table: Table, accuracies: Floats, losses: Floats, phases: Phases) ->
         level = float(np.median(y_loss))
         loss_matters = rules.TEST_LOSS_SHARE * level
         loss_says = _word(by_loss.against(loss_matters), good="falling")
-        found = numbers_of(by_loss, level, loss_matters)
+        found = by_loss.numbers(level, loss_matters)
         numbers |= {f"loss_{key}": value for key, value in found.items()}
     if by_accuracy is not None:
         level = float(np.median(y))
         matters = _accuracy_matters(level, table.images)
         acc_says = _word(by_accuracy.against(matters), good="rising")
-        numbers |= numbers_of(by_accuracy, level, matters)
+        numbers |= by_accuracy.numbers(level, matters)
         if acc_says == "unresolved":
             numbers["epochs_needed"] = by_accuracy.points_to_resolve(matters)
     span = (int((x if by_accuracy else x_loss)[0]), int((x if by_accuracy else x_loss)[-1]))
@@ -203,10 +198,6 @@ def _accuracy_matters(level: float, images: int | None) -> float:
     return max(rules.ACCURACY_POINTS, rules.ACCURACY_SE * math.sqrt(max(variance, 0.0)))
 
 
-def _twice(labels: Labels) -> float:
-    return rules.BEST_OVER_MAJORITY * labels.majority
-
-
 def level_axis(table: Table) -> Axis:
     """Whether the last epochs do better than guessing, and by how much."""
     prefix = f"{split_of(table)}_{table.kind}_acc"
@@ -217,7 +208,7 @@ def level_axis(table: Table) -> Axis:
     accuracy = float(accuracies[rows].mean())
     # Two balanced classes are the easiest guess there is.
     labels = table.labels or Labels.balanced(2)
-    limit = chance_limit(labels)
+    limit = labels.chance
     se = math.sqrt(accuracy * (1 - accuracy) / table.images) if table.images else 0.0
     numbers: Numbers = {
         "accuracy": accuracy, "chance": labels.majority, "limit": limit,

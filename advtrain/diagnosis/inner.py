@@ -10,10 +10,8 @@ import numpy as np
 
 from advtrain.diagnosis import rules
 from advtrain.diagnosis.held_out import far_below
-from advtrain.diagnosis.table import Axis, Floats, Table
-from advtrain.diagnosis.training import chance_limit
-
-Numbers = dict[str, float | int | str | None]
+from advtrain.diagnosis.table import Axis, Floats, Numbers, Table
+from advtrain.diagnosis.trend import since_when
 
 
 def inner_axis(table: Table) -> Axis:
@@ -41,21 +39,21 @@ def _far_below(table: Table) -> Axis | None:
     hold = far_below(strong[rows], trained[rows]) & (
         trained[rows] - strong[rows] > rules.FAR_BELOW_POINTS
     )
-    if not (len(hold) and (hold[-1] or hold[-rules.RECENT :].sum() * 2 > rules.RECENT)):
+    began = since_when(hold)
+    if began is None:
         return None
-    recent = rows[-rules.RECENT :]
-    since = rows[int(np.flatnonzero(hold)[0])]
+    recent, since = rows[-rules.RECENT :], int(table.epoch[rows[began]])
     return Axis(
         "broken",
         f"multi-step accuracy under {rules.FAR_BELOW_SHARE:.0%} of what the training attack sees "
         f"and {100 * rules.FAR_BELOW_POINTS:.0f} points below it",
         {
-            "since": int(table.epoch[since]),
+            "since": since,
             "training_attack": float(trained[recent].mean()),
             "multi_step": float(strong[recent].mean()),
             **_stationarity(table),
         },
-        (int(table.epoch[since]), int(table.epoch[-1])),
+        (since, int(table.epoch[-1])),
     )
 
 
@@ -66,7 +64,7 @@ def _at_chance(table: Table) -> Axis | None:
     if table.labels is None or not names:
         return None
     recent, span = _recent(table, names[0])
-    accuracy, limit = float(recent[names[0]].mean()), chance_limit(table.labels)
+    accuracy, limit = float(recent[names[0]].mean()), table.labels.chance
     if accuracy > limit:
         return None
     return Axis(

@@ -61,6 +61,20 @@ def phases(table: Table) -> Phases:
     )
 
 
+def window(table: Table, values: Floats, phases: Phases) -> tuple[Floats, Floats, Floats]:
+    """Epochs and values of the window that a trend is judged on, and of its whole segment.
+
+    The window is the segment without its transient, of 8 to 50 measured epochs.
+    """
+    segment = phases.last(len(table))
+    known = np.isfinite(values[segment])
+    x, y = table.epoch[segment][known].astype(float), values[segment][known]
+    shortest, longest = rules.WINDOW
+    transient = rules.SMOOTH_TRANSIENT if phases.smooth else rules.TRANSIENT
+    size = min(max(round(len(x) * (1 - transient)), shortest), longest, len(x))
+    return x[len(x) - size :], y[len(y) - size :], y
+
+
 def milestones(config: Config) -> list[float]:
     """The epochs after which the configured learning rate drops."""
     schedule = config.schedule

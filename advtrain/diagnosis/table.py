@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from advtrain.config.schema import Config
+from advtrain.diagnosis import rules
 
 Floats = NDArray[np.float64]
+Numbers = dict[str, float | int | str | None]
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,17 @@ class Labels:
     def balanced(cls, classes: int) -> Labels:
         """Equally many examples of each class."""
         return cls(classes, math.log(classes), 1 / classes)
+
+    @property
+    def chance(self) -> float:
+        """The accuracy up to which a network does no better than guessing."""
+        extra = min(rules.CHANCE_SHARE * self.majority, rules.CHANCE_POINTS)
+        return self.majority + extra
+
+    @property
+    def learned(self) -> float:
+        """The accuracy from which there is something to lose."""
+        return rules.BEST_OVER_MAJORITY * self.majority
 
 
 @dataclass(frozen=True)
@@ -83,7 +96,7 @@ class Axis:
 
     state: str
     rule: str
-    numbers: dict[str, float | int | str | None] = field(default_factory=dict)
+    numbers: Numbers = field(default_factory=dict)
     epochs: tuple[int, int] | None = None
 
     def to_json(self) -> dict[str, object]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from advtrain.diagnosis import rules
-from advtrain.diagnosis.segments import Phases
-from advtrain.diagnosis.table import Axis, Floats, Labels, Table
+from advtrain.diagnosis.segments import Phases, window
+from advtrain.diagnosis.table import Axis, Floats, Numbers, Table
 from advtrain.diagnosis.trend import Trend, jitter, means, trend
 
 
@@ -20,26 +20,6 @@ def train_axis(table: Table, phases: Phases) -> Axis:
         or _stuck(table, losses, accuracies)
         or _moving(table, losses, phases)
     )
-
-
-def window(table: Table, values: Floats, phases: Phases) -> tuple[Floats, Floats, Floats]:
-    """Epochs and values of the window that a trend is judged on, and of its whole segment.
-
-    The window is the segment without its transient, of 8 to 50 measured epochs.
-    """
-    segment = phases.last(len(table))
-    known = np.isfinite(values[segment])
-    x, y = table.epoch[segment][known].astype(float), values[segment][known]
-    shortest, longest = rules.WINDOW
-    transient = rules.SMOOTH_TRANSIENT if phases.smooth else rules.TRANSIENT
-    size = min(max(round(len(x) * (1 - transient)), shortest), longest, len(x))
-    return x[len(x) - size :], y[len(y) - size :], y
-
-
-def chance_limit(labels: Labels) -> float:
-    """The accuracy up to which a network does no better than guessing."""
-    extra = min(rules.CHANCE_SHARE * labels.majority, rules.CHANCE_POINTS)
-    return labels.majority + extra
 
 
 def _nonfinite(table: Table) -> Axis | None:
@@ -57,7 +37,7 @@ def _not_measured(table: Table, losses: Floats) -> Axis | None:
 
 def _too_short(table: Table, phases: Phases) -> Axis | None:
     rows, since = len(table), len(table) - phases.starts[-1]
-    numbers: dict[str, float | int | str | None] = {"epochs": rows, "since_jump": since}
+    numbers: Numbers = {"epochs": rows, "since_jump": since}
     span = (int(table.epoch[0]), int(table.epoch[-1]))
     if rows < rules.SHORTEST:
         rule = f"fewer than {rules.SHORTEST} epochs"
@@ -72,7 +52,7 @@ def _stuck(table: Table, losses: Floats, accuracies: Floats) -> Axis | None:
     labels = table.labels
     if labels is None:
         return None
-    limit, least = chance_limit(labels), rules.STUCK_ENTROPY * labels.entropy
+    limit, least = labels.chance, rules.STUCK_ENTROPY * labels.entropy
     hits = np.where(np.isfinite(accuracies), accuracies, table.get(f"test_{table.kind}_acc"))
     # Of few images, single accuracies stray above the limit.
     at_chance = (losses >= least) & ((hits <= limit) | (means(hits) <= limit))
@@ -103,7 +83,7 @@ def _moving(table: Table, losses: Floats, phases: Phases) -> Axis:
                     {"epochs": len(x), "epochs_needed": rules.WINDOW[0]})  # fmt: skip
     level = float(np.median(y))
     matters = max(rules.TRAIN_LOSS_SHARE * level, rules.TRAIN_LOSS_NATS)
-    numbers = numbers_of(found, level, matters)
+    numbers = found.numbers(level, matters)
     span = (int(x[0]), int(x[-1]))
     if diverged := _diverged(segment):
         return Axis("diverged", diverged[0], numbers | diverged[1], span)
@@ -118,7 +98,7 @@ def _moving(table: Table, losses: Floats, phases: Phases) -> Axis:
     return Axis(*said(direction, "descending", "rising", found, matters, numbers), span)
 
 
-def _diverged(segment: Floats) -> tuple[str, dict[str, float | int | str | None]] | None:
+def _diverged(segment: Floats) -> tuple[str, Numbers] | None:
     """Whether the last three epochs lie above the segment's minimum by more than noise does."""
     count = rules.DIVERGED_EPOCHS
     if len(segment) < 2 * count:
@@ -132,28 +112,14 @@ def _diverged(segment: Floats) -> tuple[str, dict[str, float | int | str | None]
     return rule, {"minimum": lowest, "limit": most}
 
 
-def numbers_of(found: Trend, level: float, matters: float) -> dict[str, float | int | str | None]:
-    """What is reported of a trend."""
-    return {
-        "level": level,
-        "change": found.change,
-        "low": found.low,
-        "high": found.high,
-        "matters": matters,
-        "noise": found.noise,
-        "autocorrelation": found.autocorrelation,
-        "points": found.points,
-    }
-
-
 def said(
     direction: str,
     falling: str,
     rising: str,
     found: Trend,
     matters: float,
-    numbers: dict[str, float | int | str | None],
-) -> tuple[str, str, dict[str, float | int | str | None]]:
+    numbers: Numbers,
+) -> tuple[str, str, Numbers]:
     """State, rule and numbers for a direction, in the axis' own words."""
     if direction == "unresolved":
         numbers = numbers | {"epochs_needed": found.points_to_resolve(matters)}

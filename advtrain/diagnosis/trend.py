@@ -6,9 +6,10 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from advtrain.diagnosis import rules
-from advtrain.diagnosis.table import Floats
+from advtrain.diagnosis.table import Floats, Numbers
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,19 @@ class Trend:
         """
         times = max(1.0, (self.high - self.low) / matters) ** 2
         return math.ceil(self.points * times) if times <= rules.NEEDED_MOST else None
+
+    def numbers(self, level: float, matters: float) -> Numbers:
+        """What an axis reports of it."""
+        return {
+            "level": level,
+            "change": self.change,
+            "low": self.low,
+            "high": self.high,
+            "matters": matters,
+            "noise": self.noise,
+            "autocorrelation": self.autocorrelation,
+            "points": self.points,
+        }
 
 
 def trend(x: Floats, y: Floats) -> Trend | None:
@@ -98,3 +112,17 @@ def jitter(values: Floats) -> float:
         return 0.0
     steps = np.diff(values)
     return float(1.4826 * np.median(np.abs(steps - np.median(steps))) / np.sqrt(2))
+
+
+def since_when(holds: NDArray[np.bool_]) -> int | None:
+    """From which of the epochs on something holds that may flicker meanwhile; None: not now.
+
+    It holds now if it does at the last epoch or at most of the recent ones; it began where it
+    first held after so many epochs in a row without it.
+    """
+    recent = rules.RECENT
+    if not len(holds) or not (holds[-1] or 2 * holds[-recent:].sum() > recent):
+        return None
+    held = np.flatnonzero(holds)
+    gaps = np.flatnonzero(np.diff(held) > recent)
+    return int(held[gaps[-1] + 1] if len(gaps) else held[0])
