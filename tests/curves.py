@@ -101,9 +101,9 @@ def rest(s: Setting, n: int, *, train_change=0.0, acc_change=0.0, loss_change=0.
     """One segment that ends in straight lines of these changes over its window."""
     window = window_of(n)
     ramp = np.clip(np.arange(n) - (n - window), 0, None) / (window - 1)
-    train = learning(n, 2.2, 1.0, n / 15) + train_change * ramp
-    test = learning(n, 2.2, 1.3, n / 15) + loss_change * ramp
-    acc = learning(n, 0.15, 0.5, n / 15) + acc_change * ramp
+    train = learning(n, 2.2, 1.0, n / 25) + train_change * ramp
+    test = learning(n, 2.2, 1.3, n / 25) + loss_change * ramp
+    acc = learning(n, 0.15, 0.5, n / 25) + acc_change * ramp
     return table(
         s,
         train + s.noise(n, s.calm * LOSS_NOISE),
@@ -134,6 +134,27 @@ def descending(s: Setting) -> Table:
     n = int(s.draw.integers(12, 120))
     change = _clear(s, rules.TRAIN_LOSS_NATS, s.calm * LOSS_NOISE, window_of(n))
     return rest(s, n, train_change=-change)
+
+
+def rising(s: Setting) -> Table:
+    n = int(s.draw.integers(12, 120))
+    change = _clear(s, rules.TRAIN_LOSS_NATS, s.calm * LOSS_NOISE, window_of(n))
+    return rest(s, n, train_change=min(change, 0.15))  # beyond it, it has diverged
+
+
+def barely_descending(s: Setting) -> Table:
+    """By more than counts as none, though not by so much that it is always told."""
+    change = float(s.draw.uniform(1.2, 2)) * rules.TRAIN_LOSS_NATS
+    return rest(s, int(s.draw.integers(12, 120)), train_change=-change)
+
+
+def weak(s: Setting) -> Table:
+    """Twice the steps add a fifth or more of what the attack gains (.8 nats here)."""
+    base = rest(s, int(s.draw.integers(30, 120)))
+    test = base.get("test_robust_loss")
+    doubled = test + 0.8 * 2 * rules.WEAK_SHARE * s.draw.uniform(1, 3)
+    return table(s, base.get("train_robust_loss"), test, base.get("test_robust_acc"),
+                 test_robust_loss_2x=doubled)  # fmt: skip
 
 
 def improving(s: Setting, sign: int = 1) -> Table:
@@ -258,6 +279,9 @@ SCENARIOS = {
     "flat": Scenario(flat, {"train": "flat", "held_out": "settled", "level": "above_chance",
                             "inner": "solved"}, True),
     "descending": Scenario(descending, {"train": "descending"}, None),
+    "rising": Scenario(rising, {"train": "rising"}, None),
+    "barely_descending": Scenario(barely_descending, {}, None),
+    "weak": Scenario(weak, {"inner": "weak"}, None),
     "improving": Scenario(improving, {"held_out": "improving"}, None),
     "worsening": Scenario(worsening, {"held_out": "worsening"}, None),
     "stuck": Scenario(stuck, {"train": "stuck", "level": "at_chance"}, False),
@@ -270,7 +294,7 @@ SCENARIOS = {
     "too_short": Scenario(too_short, {"train": "too_short"}, None),
     "nonfinite": Scenario(nonfinite, {"train": "nonfinite"}, False),
 }  # fmt: skip
-NOT_CONVERGED = [name for name in SCENARIOS if name not in ("flat", "robust_overfitting")]
+NOT_CONVERGED = [n for n in SCENARIOS if n not in ("flat", "weak", "robust_overfitting")]
 
 
 @dataclass

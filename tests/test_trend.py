@@ -81,7 +81,7 @@ def test_means_trail_and_jitter_ignores_trends() -> None:
 @pytest.mark.parametrize(
     ("holds", "began"),
     [("", None), ("....", None), ("...x", 3), ("x......x", 7), ("..x.x.xx", 2), ("xxxxx.", 0),
-     ("xx....", None), ("x.......xx.xx", 8)],
+     ("xx....", None), ("..xx...", 2), ("x.......xx.xx", 8)],
 )  # fmt: skip
 def test_what_flickers_holds_now_or_not_and_has_a_beginning(holds: str, began: int | None) -> None:
     assert since_when(np.array([c == "x" for c in holds], dtype=bool)) == began

@@ -48,6 +48,7 @@ OVERFIT_POINTS, OVERFIT_SD, OVERFIT_LOSS, OVERFIT_EPOCHS = 0.02, 3, 0.05, 5
 BEST_OVER_MAJORITY = 2  # times: a best accuracy near chance is nothing to overfit or collapse from
 FAR_BELOW_SHARE, FAR_BELOW_POINTS = 0.5, 0.2  # catastrophic overfitting (Wong et al. 2020)
 RECENT = 5  # measured epochs that say how things stand now
+FLICKERS = 2  # of them: catastrophic overfitting comes and goes where lr is high
 COLLAPSED_EPOCHS = 3  # at chance in a row; shorter collapses are known to recover
 
 # Inner axis

@@ -117,11 +117,11 @@ def jitter(values: Floats) -> float:
 def since_when(holds: NDArray[np.bool_]) -> int | None:
     """From which of the epochs on something holds that may flicker meanwhile; None: not now.
 
-    It holds now if it does at the last epoch or at most of the recent ones; it began where it
+    It holds now if it does at the last epoch or at two of the recent ones; it began where it
     first held after so many epochs in a row without it.
     """
     recent = rules.RECENT
-    if not len(holds) or not (holds[-1] or 2 * holds[-recent:].sum() > recent):
+    if not len(holds) or not (holds[-1] or holds[-recent:].sum() >= rules.FLICKERS):
         return None
     held = np.flatnonzero(holds)
     gaps = np.flatnonzero(np.diff(held) > recent)
