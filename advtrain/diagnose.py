@@ -52,6 +52,10 @@ def diagnose_all(
 ) -> list[Result]:
     """The verdict on each run and CSV; a folder stands for the runs, else the CSVs, in it."""
     found = [file for path in paths for file in _expanded(path)]
+    if (renamed or classes) and all(is_run(path) for path in found):
+        raise AdvtrainError(
+            "arguments --columns and --classes: they are about CSVs; a run knows its own"
+        )
     return [
         diagnose_run(p) if is_run(p) else diagnose_csv(p, renamed or {}, classes)
         for p in dict.fromkeys(found)
@@ -113,7 +117,7 @@ def table_of_run(path: Path, *, finished: bool | None = None) -> Table:
 
 def _labels(dataset: str, found: Mapping[str, Any]) -> Labels | None:
     """What the run noted of its training labels; older runs of known datasets: balanced ones."""
-    if found:
+    if {"classes", "entropy", "majority"} <= found.keys():
         return Labels(found["classes"], found["entropy"], found["majority"])
     return Labels.balanced(DATASETS[dataset].classes) if dataset in DATASETS else None
 

@@ -176,6 +176,8 @@ BAD = [
     ("epoch,train_robust_loss\n1,-2\n", ":2: train_robust_loss: a cross-entropy is not negative"),
     ("epoch,test_robust_acc\n1,150\n", "an accuracy of 150"),
     ("epoch,test_robust_acc\n1,-0.2\n", "an accuracy of -0.2"),
+    ("epoch,train_robust_loss\n1e300,2\n", "column epoch: expected whole numbers"),
+    ("epoch,Test Robust Acc,test_robust_acc\n1,.2,.3\n", "several columns test_robust_acc"),
     ("\0\xff binary", "not a text file"),
 ]
 
@@ -242,6 +244,8 @@ def test_a_run_ends_with_its_verdict_and_diagnose_says_the_same(advtrain, tiny: 
     assert result["verdict"] == stored and set(stored) == RESULT
     again = json.loads(advtrain("diagnose", run, "--json").out)["results"]
     assert again == [stored]
+    refused: Done = advtrain("diagnose", run, "--classes", 10)
+    assert refused.code == 2 and "a run knows its own" in refused.err
     shown = advtrain("train", tiny, "epochs=10").out
     assert stored["headline"] in shown and "held-out" in shown
     assert f"verdict: {stored['headline']}" in (run / "log.txt").read_text()

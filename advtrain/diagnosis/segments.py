@@ -86,7 +86,9 @@ def milestones(config: Config) -> list[float]:
 def _spent(lr: Floats) -> bool:
     """Whether the last learning rate is a small fraction of the peak."""
     known = lr[np.isfinite(lr)]
-    return bool(len(known) and known[-1] <= rules.EXHAUSTED * known.max())
+    return bool(
+        len(known) and known[-1] < known.max() and known[-1] <= rules.EXHAUSTED * known.max()
+    )
 
 
 def _foreign(lr: Floats) -> tuple[int, ...]:

@@ -22,6 +22,7 @@ from advtrain.errors import AdvtrainError
 from advtrain.records import COLUMNS
 
 _LARGEST = 200_000_000  # bytes
+_LAST = 1e15  # epoch; whole numbers beyond it are not exact
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,8 @@ def read_curves(file: Path, renamed: Mapping[str, str] | None = None) -> Curves:
     if "epoch" not in table:
         notes.append("no column epoch: the rows are taken for epochs, in order")
     written = table.pop("epoch", np.arange(1.0, len(rows) + 1))
-    if not (np.isfinite(written) & (written == np.round(written))).all():
+    whole = np.isfinite(written) & (written == np.round(written)) & (np.abs(written) < _LAST)
+    if not whole.all():
         raise AdvtrainError(f"{file}: column epoch: expected whole numbers in every row")
     epoch = written.astype(np.int64)
     keep = _last_of_each(epoch)
@@ -96,6 +98,10 @@ def _positions(file: Path, header: list[str], renamed: Mapping[str, str]) -> dic
     """Where each of our columns stands in the file."""
     plain = [_plain(name) for name in header]
     where = {name: plain.index(name) for name in COLUMNS if name in plain}
+    twice = [name for name in where if plain.count(name) > 1 and name not in renamed]
+    twice += [theirs for theirs in renamed.values() if header.count(theirs) > 1]
+    if twice:
+        raise AdvtrainError(f"{file}: several columns {twice[0]}; rename all but one")
     for ours, theirs in renamed.items():
         if ours not in COLUMNS:
             near = did_you_mean(ours, COLUMNS) or f"; expected one of {', '.join(COLUMNS)}"
