@@ -116,12 +116,15 @@ def _doubled(table: Table) -> Axis:
         "clean_loss": clean, "robust_loss": robust, "doubled_loss": doubled,
         "share": more / gain if gain > 0 else None, **_stationarity(table),
     }  # fmt: skip
-    if gain < rules.LEAST_GAIN:
-        return Axis("not_measured", f"the attack raises the loss by less than {rules.LEAST_GAIN:g} "
-                    "nats: nothing to compare with", numbers, span)  # fmt: skip
-    rule = f"twice the steps move the robust loss by {more / gain:.1%} of robust minus clean loss"
+    if max(gain, gain + more) < rules.LEAST_GAIN:
+        rule = f"even twice the steps raise the loss by less than {rules.LEAST_GAIN:g} nats"
+        return Axis("not_measured", f"{rule}: nothing to compare", numbers, span)
     state = "weak" if abs(more) > rules.WEAK_SHARE * gain else "solved"
-    return Axis(state, f"{rule} (limit {rules.WEAK_SHARE:.0%})", numbers, span)
+    rule = (
+        f"the steps gain {gain:.3g} nats, as many again {more:+.3g} "
+        f"(limit {rules.WEAK_SHARE:.0%} of the gain)"
+    )
+    return Axis(state, rule, numbers, span)
 
 
 def _recent(table: Table, *names: str) -> tuple[dict[str, Floats], tuple[int, int]]:
