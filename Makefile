@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint figures clean
+.PHONY: demo test lint figures studies clean
 
 demo: .venv/installed
 	$(BIN)/advtrain train configs/digits.yaml
@@ -26,6 +26,10 @@ lint: .venv/installed-dev
 
 figures: demo
 	$(BIN)/python docs/figures.py
+
+# Every state of a verdict for real, and what its suggestion makes of it: over an hour on two cores.
+studies: .venv/installed
+	$(BIN)/python docs/studies.py
 
 clean:
 	rm -rf .venv build *.egg-info

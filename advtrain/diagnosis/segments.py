@@ -18,7 +18,6 @@ class Phases:
     """Row numbers at which segments start (the first is 0), and how lr stands at the end."""
 
     starts: tuple[int, ...]
-    jumped: bool  # whether the last segment began with a jump of lr
     pending: int | None  # the epoch after which lr drops next, if it will
     exhausted: bool  # lr is spent: more epochs at it change nothing
     constant: bool  # one lr throughout, as far as is known
@@ -39,12 +38,11 @@ def phases(table: Table) -> Phases:
         known = lr[np.isfinite(lr)]
         smooth = len(known) > 1 and 2 * len(set(known.tolist())) > len(known)
         constant = len(set(known.tolist())) <= 1
-        return Phases(starts, len(starts) > 1, None, _spent(lr), constant, smooth, 0)
+        return Phases(starts, None, _spent(lr), constant, smooth, 0)
     schedule, done = config.schedule, int(table.epoch[-1]) if rows else 0
     warm = math.ceil(max(schedule.warmup, schedule.eps_warmup))
     jumps = milestones(config)
-    begun = {math.ceil(jump) for jump in jumps if math.ceil(jump) < done}
-    edges = begun | ({warm} if 0 < warm < done else set())
+    edges = {end for end in (warm, *map(math.ceil, jumps)) if 0 < end < done}
     starts = tuple(sorted({0} | {int(np.searchsorted(table.epoch, e + 1)) for e in edges}))
     smooth = isinstance(schedule, Cosine | Cyclic)
     pending = [math.ceil(j) for j in jumps if done <= math.ceil(j) < config.training.epochs]
@@ -52,7 +50,6 @@ def phases(table: Table) -> Phases:
         pending = []
     return Phases(
         starts,
-        max(edges, default=0) in begun,
         min(pending, default=None),
         (smooth and done >= config.horizon) or _spent(lr),
         not smooth and not jumps,
