@@ -44,7 +44,7 @@ def print_verdict(result: Mapping[str, Any], console: Console) -> None:
         console.print(Text(f"  note: {note}"), soft_wrap=True)
     if suggestion := result["suggestion"]:
         console.print(Text(f"try: {suggestion['text']}", style="bold"), soft_wrap=True)
-        typed = suggestion["command"] or " ".join(suggestion["overrides"])
+        typed = suggestion["command"] or shlex.join(suggestion["overrides"])
         if typed:
             console.print(Text(f"  {typed}"), soft_wrap=True)
 

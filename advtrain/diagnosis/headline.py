@@ -23,6 +23,7 @@ _SENTENCES = {
     "sampling error",
     "descending": "not yet: still descending",
     "drop_pending": "not yet: training loss {train_state} at this lr",
+    "lr_moves": "not yet: flat, but lr is on its way",
     "rising": "not settled: the training loss rises",
     "oscillating": "not settled: the training loss oscillates",
     "train_unresolved": "cannot tell: the training loss is too noisy{train_more}",

@@ -9,7 +9,7 @@ import numpy as np
 from advtrain.diagnosis import rules
 from advtrain.diagnosis.segments import Phases, window
 from advtrain.diagnosis.table import Axis, Floats, Labels, Numbers, Table
-from advtrain.diagnosis.trend import Trend, means, since_when, trend
+from advtrain.diagnosis.trend import Trend, departs, means, since_when, trend
 
 
 def split_of(table: Table) -> str:
@@ -96,8 +96,7 @@ def _robust_overfitting(
     table: Table, accuracies: Floats, losses: Floats, phases: Phases
 ) -> Axis | None:
     """Held-out accuracy fell from its best while training went on improving (Rice et al. 2020)."""
-    if table.labels is None:
-        return None
+    labels = table.labels or Labels.balanced(2)  # the easiest guess there is
     trained = table.get(f"train_{table.kind}_loss")
     known = np.isfinite(accuracies) & np.isfinite(losses) & np.isfinite(trained)
     known[: phases.main] = False
@@ -109,7 +108,7 @@ def _robust_overfitting(
     limit = max(rules.OVERFIT_POINTS, rules.OVERFIT_SD * _noise_of_means(accuracies[rows]))
     late = slice(len(rows) - rules.OVERFIT_EPOCHS, None)
     fell = (acc[best] - acc[late] > limit) & (loss[late] > (1 + rules.OVERFIT_LOSS) * loss[best])
-    if not ((fell & (train[late] < train[best])).all() and acc[best] > table.labels.learned):
+    if not ((fell & (train[late] < train[best])).all() and acc[best] > labels.learned):
         return None
     middle = rows[best - rules.MEAN_OVER // 2]  # of the epochs behind the best mean
     return Axis(
@@ -163,6 +162,10 @@ def _trends(table: Table, accuracies: Floats, losses: Floats, phases: Phases) ->
         level = float(np.median(y))
         matters = _accuracy_matters(level, table.images)
         acc_says = _word(by_accuracy.against(matters), good="rising")
+        if acc_says == "settled" and departs(y, matters):
+            rule = "accuracy is flat, but its last epochs leave where the window rests"
+            numbers |= by_accuracy.numbers(level, matters) | {"low": None, "high": None}
+            return Axis("unresolved", rule, numbers, (int(x[0]), int(x[-1])))
         numbers |= by_accuracy.numbers(level, matters)
         if acc_says == "unresolved":
             numbers["epochs_needed"] = by_accuracy.points_to_resolve(matters)

@@ -26,6 +26,7 @@ TEST_LOSS_SHARE = 0.02
 ACCURACY_POINTS = 0.01
 ACCURACY_SE = 2  # standard errors of the paired difference of two epochs on the same images
 PAIRED_CORRELATION = 0.9  # of hits on the same images some epochs apart: few change sides
+DEPARTS_SD = 4  # of single epochs' noise, by which the last three leave a window that was flat
 BAND = 0.03  # "unresolved" within 3 points either way settles the practical question
 
 # Segments

@@ -38,7 +38,7 @@ class Labels:
     @property
     def learned(self) -> float:
         """The accuracy from which there is something to lose."""
-        return rules.BEST_OVER_MAJORITY * self.majority
+        return min(rules.BEST_OVER_MAJORITY * self.majority, (1 + self.majority) / 2)
 
 
 @dataclass(frozen=True)

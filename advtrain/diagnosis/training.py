@@ -7,7 +7,7 @@ import numpy as np
 from advtrain.diagnosis import rules
 from advtrain.diagnosis.segments import Phases, window
 from advtrain.diagnosis.table import Axis, Floats, Numbers, Table
-from advtrain.diagnosis.trend import Trend, jitter, means, trend
+from advtrain.diagnosis.trend import Trend, departs, jitter, means, trend
 
 
 def train_axis(table: Table, phases: Phases) -> Axis:
@@ -88,6 +88,9 @@ def _moving(table: Table, losses: Floats, phases: Phases) -> Axis:
     if diverged := _diverged(segment):
         return Axis("diverged", diverged[0], numbers | diverged[1], span)
     direction = found.against(matters)
+    if direction == "flat" and departs(y, matters):
+        rule = "flat, but the last epochs leave where the window rests"
+        return Axis("unresolved", rule, numbers, span)
     swing = float(np.mean(np.abs(np.diff(y))))
     start = max(float(losses[np.isfinite(losses)][0]), table.labels.entropy if table.labels else 0)
     numbers |= {"swing": swing, "descent": start - level}

@@ -114,6 +114,14 @@ def jitter(values: Floats) -> float:
     return float(1.4826 * np.median(np.abs(steps - np.median(steps))) / np.sqrt(2))
 
 
+def departs(values: Floats, matters: float) -> bool:
+    """Whether the last epochs have left where the window rests; slopes are blind to its end."""
+    away = np.abs(values - np.median(values))
+    noise = jitter(values)
+    lasting = float(np.median(away[-3:])) > max(matters, rules.DEPARTS_SD * noise)
+    return lasting or float(away[-1]) > max(2 * matters, 2 * rules.DEPARTS_SD * noise)
+
+
 def since_when(holds: NDArray[np.bool_]) -> int | None:
     """From which of the epochs on something holds that may flicker meanwhile; None: not now.
 

@@ -74,11 +74,14 @@ def _decide(axes: dict[str, Axis], phase: Phases) -> tuple[bool | None, str]:
             return False, state
     if train in ("too_short", "not_measured"):
         return None, train
+    if level == "not_measured" and axes["level"].numbers == {}:
+        return None, "no_held_out"
     if level != "above_chance":
         return None, {"at_chance": level, "unresolved": "level_unresolved"}.get(
             level, "chance_unknown"
         )
-    rested = train == "flat" or (phase.exhausted and train != "rising")
+    flat = train == "flat" and not phase.smooth  # lr that still moves has not let it rest
+    rested = flat or (phase.exhausted and train != "rising")
     if phase.pending is not None:
         return None, "descending" if train == "descending" else "drop_pending"
     if held_out == "robust_overfitting":
@@ -86,7 +89,7 @@ def _decide(axes: dict[str, Axis], phase: Phases) -> tuple[bool | None, str]:
     if held_out == "worsening":  # whatever training does: more of it is no remedy
         return None, held_out
     if not rested:
-        return None, "train_unresolved" if train == "unresolved" else train
+        return None, {"unresolved": "train_unresolved", "flat": "lr_moves"}.get(train, train)
     if held_out == "settled":
         return True, held_out
     if held_out == "unresolved":
