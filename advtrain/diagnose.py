@@ -96,11 +96,11 @@ def table_of_run(path: Path, *, finished: bool | None = None) -> Table:
     status, config = read_status(path), load_config(path / "config.yaml")
     curves = read_curves(path / "metrics.csv")
     provenance = _json(path / "provenance.json")
-    labels = provenance.get("labels") or {}
+    labels = _mapping(provenance, "labels")
     images, size = labels.get("test_images"), config.evaluation.size
     whole = []
     if images and images > size:  # the last row, and the parent's last, are measured on all
-        whole = [config.training.epochs, (provenance.get("parent") or {}).get("epoch", 0)]
+        whole = [config.training.epochs, _mapping(provenance, "parent").get("epoch", 0)]
         if status and status.stopped == "early_stopping":
             whole.append(status.epoch)
     return Table(
@@ -129,10 +129,16 @@ def _changes(path: Path, verdict: Verdict) -> tuple[str, ...]:
     if not old or old.get("rules") == new["rules"]:
         return ()
     pairs = [("converged", old.get("converged"), new["converged"])] + [
-        (name, ((old.get("axes") or {}).get(name) or {}).get("state"), new["axes"][name]["state"])
+        (name, _mapping(_mapping(old, "axes"), name).get("state"), new["axes"][name]["state"])
         for name in AXES
     ]
     return tuple(f"{name}: {before} -> {now}" for name, before, now in pairs if before != now)
+
+
+def _mapping(content: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """A mapping inside another; empty where it is missing or damaged."""
+    found = content.get(key)
+    return found if isinstance(found, dict) else {}
 
 
 def _json(file: Path) -> dict[str, Any]:
@@ -148,7 +154,7 @@ def cells(results: list[Result]) -> list[Seeds]:
     groups: dict[str, list[Result]] = {}
     for result in results:
         if (config := result.table.config) is not None:
-            parent = (_json(result.path / "provenance.json").get("parent") or {}).get("epoch")
+            parent = _mapping(_json(result.path / "provenance.json"), "parent").get("epoch")
             # Continuations of different seeds have different parents, but go on alike.
             key = identity(config.model_copy(update={"seed": 0}), str(parent) if parent else None)
             groups.setdefault(f"{config.name}/{key}", []).append(result)

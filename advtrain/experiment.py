@@ -215,13 +215,11 @@ def _train(work: _Work, directory: RunDirectory, observer: Observer) -> None:
         where = f"epoch {progress.epoch}, batch {progress.bad_batch}"
         observer.warn(f"a loss or weight was not finite in {where}: the run ends here")
         directory.set_status(bad_epoch=progress.epoch, bad_batch=progress.bad_batch)
+    directory.set_status(stopped=progress.stopped)  # it tells which rows are measured alike
     verdict = diagnose_run(directory.path, finished=True).to_json()
     directory.write("verdict.json", json.dumps(verdict, indent=1, allow_nan=False).encode())
     directory.log(f"verdict: {verdict['headline']}")
-    directory.set_status(
-        state="finished",
-        stopped=progress.stopped,
-    )
+    directory.set_status(state="finished")
 
 
 def _save(work: _Work, directory: RunDirectory) -> None:

@@ -224,6 +224,38 @@ def test_a_smooth_schedules_end_asks_for_no_more_epochs_there(schedule) -> None:
     assert verdict.converged is True, "the loss falls steeply, but lr is spent"
 
 
+def test_a_smooth_schedule_under_way_has_not_converged() -> None:
+    known = config(schedule="cosine", training={"epochs": 120})
+    made = table(np.r_[curve((10, 2.1, 1.2)), np.full(50, 1.2)],
+                 np.r_[curve((10, 0.2, 0.4)), np.full(50, 0.4)], known=known, noise=0.002,
+                 lr=0.025 * (1 + np.cos(np.linspace(0, np.pi / 2, 60))))  # fmt: skip
+    verdict = diagnose(dataclasses.replace(made, finished=False))
+    assert verdict.converged is None and "lr is on its way" in verdict.headline
+
+
+@pytest.mark.parametrize("last", [2, 4])
+def test_last_epochs_that_leave_the_window_are_no_convergence(last: int) -> None:
+    rest = 60 - 10 - last
+    for end, acc in ((2.3, 0.1), (0.7, 0.6)):  # it blows up, or escapes
+        train = curve((10, 2.1, 1.2), (rest, 1.2, 1.2), (last, end, end))
+        made = table(train, curve((10, 0.2, 0.4), (rest, 0.4, 0.4), (last, acc, acc)), noise=0.002)
+        assert diagnose(made).converged is not True, (end, last)
+
+
+def test_two_classes_can_overfit_too() -> None:
+    acc = curve((20, 0.55, 0.8), (60, 0.8, 0.68))
+    made = table(curve((80, 0.7, 0.1)), acc, test=curve((20, 0.7, 0.5), (60, 0.5, 0.8)))
+    two = dataclasses.replace(made, labels=Labels.balanced(2))
+    assert diagnose(two).axes["held_out"].state == "robust_overfitting"
+
+
+def test_while_eps_rises_a_rising_loss_is_no_divergence() -> None:
+    known = config(schedule={"name": "constant", "eps_warmup": 30}, training={"epochs": 60})
+    made = table(curve((5, 1.5, 0.3), (20, 0.3, 1.4)), curve((25, 0.0, 0.3)), known=known)
+    verdict = diagnose(dataclasses.replace(made, finished=False))
+    assert verdict.axes["train"].state == "too_short" and verdict.suggestion is None
+
+
 def test_fifteen_epochs_are_enough_for_an_answer() -> None:
     known = config(schedule="cosine", training={"epochs": 15})
     acc = curve((7, 0.2, 0.44), (8, 0.45, 0.455))

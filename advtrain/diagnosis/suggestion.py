@@ -83,6 +83,8 @@ def suggest(
     case = _Case(axes, phase, table)
     if cause in ("settled", "within_band") and axes["inner"].state == "weak":
         cause = "weak"
+    if not table.finished and cause in _WAIT:
+        return None
     remedy = _REMEDIES.get(cause)
     found = remedy(case) if remedy else None
     if found is None:
@@ -136,6 +138,8 @@ def _free(case: _Case) -> Remedy:
         overrides += [f"epochs={2 * case.epochs}", f"eps_warmup={case.epochs}"]
         return "let eps rise over more epochs", overrides, False
     overrides.append(f"eps_warmup={max(1, case.epochs // 2)}")
+    if case.config and case.config.schedule.horizon and not case.constant:
+        overrides.append(f"horizon={case.epochs}")
     return "let eps rise from 0 over the first half", overrides, False
 
 
@@ -231,6 +235,9 @@ def _more_images(case: _Case) -> Remedy:
 def _classes(case: _Case) -> Remedy:
     return "say how many classes there are: --classes K", [], False
 
+
+# Of a run that has epochs to come these ask for nothing but patience.
+_WAIT = {"too_short", "descending", "improving", "train_unresolved", "unresolved"}
 
 _REMEDIES: dict[str, Callable[[_Case], Remedy | None]] = {
     "nonfinite": _lower_lr,
