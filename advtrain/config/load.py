@@ -38,11 +38,14 @@ class _Merged:
         return missing or any(gap and path[: len(gap)] == gap for gap in self.unread)
 
 
-def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
+def load_config(
+    path: str | Path, overrides: Sequence[str] = (), *, check_imports: bool = True
+) -> Config:
     """The validated config of a YAML file with `KEY=VALUE` overrides applied.
 
-    The folder of the file becomes importable for `import:` names. Raises ConfigError with
-    all problems at once.
+    The folder of the file becomes importable for `import:` names; that their modules are there is
+    checked unless only the curves of a run are wanted. Raises ConfigError with all problems at
+    once.
     """
     path = Path(path)
     folder = config_folder(path)
@@ -52,7 +55,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
         _override(merged, argument)
     if not merged.values.get("name") and ("name",) not in merged.places:
         merged.values["name"] = _slug(path.stem)
-    config, found = problems_of(merged.values)
+    config, found = problems_of(merged.values, check_imports=check_imports)
     if config is not None and not found and not merged.problems:
         found = contradictions(config)
     places = Places(path, merged.places)
@@ -86,7 +89,7 @@ def config_folder(path: Path) -> Path:
     try:
         recorded = json.loads((path.parent / "provenance.json").read_text())["config_folder"]
         return Path(str(recorded)).resolve()
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return path.parent
 
 
