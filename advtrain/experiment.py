@@ -201,6 +201,8 @@ def _train(work: _Work, directory: RunDirectory, observer: Observer) -> None:
         again = ["advtrain", "train", f"{directory.path}/config.yaml"]
         if work.parent:
             again += ["--from", str(work.parent.path), *schedule_overrides(config)]
+        runs_dir = directory.path.parent.parent
+        again += ["--runs-dir", str(runs_dir)] if runs_dir != Path("runs") else []
         header = f"Made by advtrain. Repeat with: {shlex.join(again)}"
         directory.write("config.yaml", to_yaml(config, header).encode())
     _write_provenance(work, directory, began)
