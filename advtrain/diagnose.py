@@ -96,7 +96,7 @@ def diagnose_csv(file: Path, renamed: Mapping[str, str], classes: int | None) ->
     table = Table(
         curves.epoch,
         curves.columns,
-        labels=Labels.balanced(classes) if classes else None,
+        labels=Labels.balanced(classes, assumed=True) if classes else None,
         bad_epoch=curves.bad_epoch,
         notes=curves.notes,
     )

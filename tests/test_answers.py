@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from advtrain.diagnosis.seeds import over_seeds
+from advtrain.diagnosis.segments import phases
 from advtrain.diagnosis.table import Labels, Table
 from advtrain.diagnosis.verdict import diagnose, unjudged
 from tests.test_verdict import LN10, config, curve, table
@@ -55,14 +56,11 @@ def test_last_epochs_that_depart_are_not_called_noise(axis: str) -> None:
     verdict = diagnose(made)
     assert verdict.converged is None
     if axis == "loss":  # nothing is known of accuracy, so not of its level either
-        assert verdict.axes["held_out"].rule.startswith("held-out loss was flat, but")
+        assert verdict.axes["held_out"].rule == "the last epochs leave held-out loss's level"
         return
     what = {"train": "the training loss", "accuracy": "held-out accuracy"}[axis]
     assert verdict.cause == "departs"
-    assert (
-        verdict.headline
-        == f"cannot tell yet: {what} was flat, but its last epochs leave that level"
-    )
+    assert verdict.headline == f"cannot tell yet: the last epochs leave {what}'s level"
     where = verdict.axes["train" if axis == "train" else "held_out"]
     assert where.numbers["departs"] == pytest.approx(0.1, abs=0.02)
 
@@ -175,3 +173,130 @@ def test_labels_that_are_unknown_leave_the_stand_in_unused() -> None:
     assert Labels.balanced(10).chance == pytest.approx(0.15)
     unknown = diagnose(dataclasses.replace(made, labels=None))
     assert unknown.axes["held_out"].state == "catastrophic_overfitting", "0% is below any chance"
+
+
+def test_an_accuracy_that_is_too_noisy_to_be_flat_may_depart_too() -> None:
+    draw = np.random.default_rng(3)
+    acc = np.full(100, 0.45) + draw.normal(0, 0.0075, 100)
+    acc[-3:] -= 0.08
+    made = table(np.full(100, 1.2), acc, noise=0.0, test=np.full(100, 1.5))
+    assert diagnose(made).axes["held_out"].numbers["departs"] == pytest.approx(-0.08, abs=0.02)
+    assert (diagnose(made).converged, diagnose(made).cause) == (None, "departs")
+
+
+def test_the_best_at_another_eps_is_nothing_to_fall_back_from() -> None:
+    """Real runs that go on at eps .3: a network at chance there, and one that is weaker there."""
+    acc = np.r_[curve((15, 0.3, 0.9)), np.full(30, 0.1)]
+    made = table(np.r_[curve((15, 2.1, 0.4)), np.full(30, LN10)], acc, noise=0.0,
+                 known=config(schedule=CONSTANT, training={"epochs": 45}))  # fmt: skip
+    assert diagnose(made).axes["held_out"].state == "collapsed"
+    again = dataclasses.replace(made, carried=15, changed=("attack",), parent="p")
+    assert diagnose(again).cause == "stuck"
+    eps = np.r_[np.linspace(0, 0.06, 20), np.full(40, 0.06)]
+    weaker = table(
+        curve((20, 0.5, 1.8), (40, 1.8, 1.8)),
+        curve((20, 0.8, 0.25), (40, 0.25, 0.25)),
+        noise=0.002,
+        eps=eps,
+        test_fgsm_acc=curve((20, 0.82, 0.52), (40, 0.52, 0.52)),
+    )
+    assert diagnose(weaker).axes["held_out"].state == "settled"
+
+
+@pytest.mark.parametrize(("classes", "accuracy"), [(10, 0.196), (2, 0.60), (2, 0.70)])
+def test_guessing_the_largest_of_unequal_classes_is_no_convergence(classes, accuracy) -> None:
+    n = 60
+    columns = {
+        "train_robust_loss": np.full(n, 0.97 * np.log(classes)),
+        "train_robust_acc": np.full(n, accuracy),
+        "test_robust_acc": np.full(n, accuracy),
+        "test_robust_loss": np.full(n, 0.97 * np.log(classes)),
+    }
+    labels = Labels.balanced(classes, assumed=True)
+    verdict = diagnose(Table(np.arange(n), columns, labels=labels))
+    assert verdict.converged is None and verdict.cause == "chance_unknown"
+    assert "were the classes not equally frequent" in verdict.headline
+    counted = diagnose(Table(np.arange(n), columns, labels=Labels.balanced(classes)))
+    assert counted.axes["level"].state == "above_chance"
+
+
+def test_accuracy_alone_tells_of_robust_overfitting() -> None:
+    acc = curve((100, 0.3, 0.47), (6, 0.53, 0.53), (94, 0.52, 0.45))
+    train = curve((100, 2.0, 1.4), (100, 1.1, 0.4))
+    made = table(train, acc, lr=np.repeat([0.1, 0.001], 100),
+                 test_robust_loss=np.full(200, np.nan))  # fmt: skip
+    verdict = diagnose(made)
+    assert verdict.axes["held_out"].state == "robust_overfitting"
+    assert verdict.headline.startswith("optimised; best at epoch 10")
+
+
+def test_a_lower_accuracy_that_has_settled_is_said_to_be_below_its_best() -> None:
+    acc = curve((20, 0.2, 0.52), (20, 0.52, 0.45), (60, 0.45, 0.45))
+    made = table(curve((20, 2.1, 1.2), (80, 1.2, 1.2)), acc, noise=0.002,
+                 test=np.r_[curve((20, 2.1, 1.5)), np.full(80, 1.5)])  # fmt: skip
+    verdict = diagnose(made)
+    assert verdict.converged is True
+    assert "; accuracy is 6." in verdict.headline and "points below its best, at epoch 2" in (
+        verdict.headline
+    )
+
+
+def lr_only(lr: np.ndarray) -> Table:
+    return dataclasses.replace(settled(len(lr), lr=lr), labels=Labels.balanced(10))
+
+
+def test_a_warm_restart_begins_a_segment() -> None:
+    cycle = 0.05 * (1 + np.cos(np.linspace(0, np.pi, 25)))
+    made = lr_only(np.r_[cycle, cycle, cycle, cycle[:8]])
+    made.columns["train_robust_loss"][75:] += 0.6
+    assert phases(made).starts == (0, 25, 50, 75)
+    assert diagnose(made).axes["train"].state != "diverged"
+
+
+def test_a_schedule_that_only_begins_to_move_is_on_its_way() -> None:
+    late = np.r_[np.full(70, 0.1), 0.1 * np.cos(np.linspace(0.1, 0.5, 10))]
+    assert diagnose(lr_only(late)).cause == "lr_moves"
+    noisy = np.full(80, 0.1) * (1 + 1e-9 * np.random.default_rng(0).normal(size=80))
+    assert diagnose(lr_only(noisy)).converged is True
+
+
+def test_an_lr_that_is_written_now_and_then_makes_segments_too() -> None:
+    lr = np.full(100, np.nan)
+    lr[::5] = np.repeat([0.1, 0.01], [14, 6])
+    assert phases(lr_only(lr)).starts == (0, 70)
+
+
+def test_a_sudden_loss_of_accuracy_is_catastrophic_without_the_single_step_column() -> None:
+    acc = curve((20, 0.2, 0.38), (20, 0.16, 0.15))
+    made = table(curve((20, 2.1, 1.4), (20, 0.6, 0.3)), acc, noise=0.0,
+                 test=curve((20, 2.1, 1.6), (20, 4.0, 4.0)),
+                 train_robust_acc=curve((20, 0.25, 0.45), (20, 0.8, 0.85)),
+                 test_fgsm_acc=np.full(40, np.nan))  # fmt: skip
+    assert diagnose(made).axes["held_out"].state == "catastrophic_overfitting"
+
+
+def test_val_speaks_where_test_is_measured_at_the_end_alone() -> None:
+    made = settled()
+    for what in ("loss", "acc"):
+        made.columns[f"val_robust_{what}"] = made.columns[f"test_robust_{what}"].copy()
+        made.columns[f"test_robust_{what}"][:-1] = np.nan
+    assert diagnose(made).axes["held_out"].state == "settled"
+
+
+def test_what_was_measured_long_ago_says_nothing_of_today() -> None:
+    made = settled(100)
+    for name in ("test_robust_acc", "test_robust_loss"):
+        made.columns[name][60:] = np.nan
+    verdict = diagnose(made)
+    assert verdict.converged is None
+    assert verdict.headline == "cannot tell: held-out performance was last measured in epoch 60"
+
+
+def test_losses_alone_do_not_speak_of_accuracies() -> None:
+    made = settled(test_robust_acc=np.full(80, np.nan))
+    assert diagnose(made).headline == (
+        "cannot tell: neither test_robust_acc nor val_robust_acc was measured"
+    )
+    noisy = settled(test_robust_acc=np.full(80, np.nan), test_robust_loss=np.r_[
+        np.random.default_rng(0).normal(1.5, 0.2, 80)])  # fmt: skip
+    assert diagnose(noisy).axes["held_out"].rule == "the trend of loss spans two answers"

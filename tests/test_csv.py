@@ -237,3 +237,12 @@ def test_commas_are_decimal_where_none_separate(read) -> None:
     assert read("epoch;test_robust_acc\n1;0,48\n").columns["test_robust_acc"].tolist() == [0.48]
     tabs = read("epoch\tlr\ttrain_robust_loss\n1\t1,5E-02\t2\n")
     assert tabs.columns["lr"].tolist() == [0.015]
+
+
+def test_nan_written_for_what_was_not_measured_is_no_divergence(tmp_path: Path) -> None:
+    losses = [f"{2 - i / 50}" if i % 5 == 0 else "nan" for i in range(48)]
+    text = "epoch,train_robust_loss\n" + "".join(f"{i},{x}\n" for i, x in enumerate(losses))
+    (tmp_path / "a.csv").write_text(text)
+    assert read_curves(tmp_path / "a.csv").bad_epoch is None
+    (tmp_path / "b.csv").write_text(text + "".join(f"{48 + i},nan\n" for i in range(5)))
+    assert read_curves(tmp_path / "b.csv").bad_epoch == 46

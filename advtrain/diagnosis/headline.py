@@ -17,7 +17,7 @@ _SENTENCES = {
     "diverged": "no: the training loss rose and stayed above its minimum",
     "too_short": "cannot tell yet: {train_rule}",
     "not_measured": "cannot tell: {train_rule}",
-    "chance_unknown": "cannot tell: chance is not known without the number of classes",
+    "chance_unknown": "cannot tell: {level_rule}",
     "at_chance": "cannot tell: held-out accuracy is at chance, training loss {train_state}",
     "level_unresolved": "cannot tell: held-out accuracy is above chance by less than its "
     "sampling error",
@@ -29,7 +29,7 @@ _SENTENCES = {
     "departs": "cannot tell yet: {departs_rule}",
     "train_unresolved": "cannot tell: the training loss is too noisy{train_more}",
     "unresolved": "cannot tell: held-out performance is too noisy{held_more}",
-    "no_held_out": "cannot tell: {held_rule}",
+    "no_held_out": "cannot tell: {unmeasured}",
     "improving": "not yet: held-out performance is still improving",
     "worsening": "not settled: held-out performance is worsening",
     "robust_overfitting": "{reached}; best at epoch {held[best_epoch]}, {overfitting} since",
@@ -42,13 +42,14 @@ def headline(
     converged: bool | None, cause: str, axes: dict[str, Axis], phase: Phases, table: Table
 ) -> str:
     """The sentence for the state that decided, and what a reader must know beside it."""
-    train, held = axes["train"], axes["held_out"]
+    train, held, level = axes["train"], axes["held_out"], axes["level"]
     text = _SENTENCES[cause].format(
         train=train.numbers,
         held=held.numbers,
         inner=axes["inner"].numbers,
         train_rule=train.rule,
-        held_rule=held.rule,
+        level_rule=level.rule,
+        unmeasured=held.rule if held.state == "not_measured" else level.rule,
         departs_rule=train.rule if "departs" in train.numbers else held.rule,
         train_state=train.state.replace("unresolved", "not yet resolved"),
         train_more=_more(train),
@@ -65,6 +66,9 @@ def headline(
         text += f"; drop of lr after epoch {phase.pending} pending{escape}"
     if cause == "improving" and phase.exhausted:
         text += ", but the lr is spent"
+    if cause in ("settled", "within_band") and "lost" in held.numbers:
+        lost, best = held.numbers["lost"] or 0, held.numbers["best_epoch"]
+        text += f"; accuracy is {100 * lost:.1f} points below its best, at epoch {best}"
     if converged and axes["inner"].state == "weak":
         text += "; the attack is weak"
     if table.finished or converged is False:

@@ -33,6 +33,7 @@ BAND = 0.03  # "unresolved" within 3 points either way settles the practical que
 
 # Segments
 JUMP_RATIO, CONSTANT_BEFORE = 1.5, 5  # lr columns: a jump, after so many equal epochs
+RESTART_RATIO = 10  # by which lr rises from one epoch to the next where a smooth one starts again
 EXHAUSTED = 0.02  # of the peak lr: two tenfold drops, or a smooth schedule's end
 
 # Train axis

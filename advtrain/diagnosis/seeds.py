@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from advtrain.diagnosis import rules
-from advtrain.diagnosis.held_out import split_of
+from advtrain.diagnosis.level import split_of
 from advtrain.diagnosis.table import Table
 from advtrain.diagnosis.verdict import Verdict
 

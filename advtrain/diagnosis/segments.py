@@ -6,12 +6,15 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from advtrain.config.optimization import Cosine, Cyclic, Piecewise
 from advtrain.config.schema import Config
 from advtrain.diagnosis import rules
 from advtrain.diagnosis.table import Floats, Table
-from advtrain.diagnosis.trend import Trend
+from advtrain.diagnosis.trend import Trend, filled
+
+_PROBLEM = {"attack", "dataset", "objective"}  # sections of a config
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,7 @@ class Phases:
     constant: bool  # one lr throughout, as far as is known
     smooth: bool  # lr changes from epoch to epoch
     main: int  # the row at which warm-up of lr and eps is over
+    problem: int  # the row since which it is the same problem: eps, attack, images, objective
 
     def last(self, rows: int) -> slice:
         """The rows of the last segment."""
@@ -36,13 +40,16 @@ def phases(table: Table) -> Phases:
     Epochs that were taken over from another run were made by its config, so there, too, the
     columns tell; and where what is trained changed, a segment begins.
     """
-    rows, lr, eps, config = len(table), table.get("lr"), table.get("eps"), table.config
+    rows, config = len(table), table.config
+    lr, eps = filled(table.get("lr")), filled(table.get("eps"))
     if config is None:
-        known = lr[np.isfinite(lr)]
-        smooth = len(known) > 1 and 2 * len(set(known.tolist())) > len(known)
-        constant = len(set(known.tolist())) <= 1
-        starts = tuple(sorted({0, *_jumps(lr), *_settlings(eps)}))
-        return Phases(starts, None, _spent(lr), constant, smooth, 0)
+        moves = _moves(lr)
+        smooth = bool(2 * moves.sum() > rows) or (
+            rows > rules.RECENT and bool(moves[-rules.RECENT :].all())
+        )
+        settled = _settlings(eps)
+        starts = tuple(sorted({0, *_jumps(lr), *settled}))
+        return Phases(starts, None, _spent(lr), not moves.any(), smooth, 0, max(settled, default=0))
     schedule, done = config.schedule, int(table.epoch[-1]) if rows else 0
     warm = math.ceil(max(schedule.warmup, schedule.eps_warmup))
     drops = milestones(config)
@@ -63,6 +70,7 @@ def phases(table: Table) -> Phases:
         not smooth and not drops,
         smooth,
         min(int(np.searchsorted(table.epoch, warm + 1)), max(0, rows - 1)),
+        taken if set(table.changed) & _PROBLEM else max(_settlings(eps[:taken]), default=0),
     )
 
 
@@ -70,7 +78,7 @@ def _taken_over(table: Table, rows: int) -> set[int]:
     """Segment starts within the rows that another run made, and where this one goes on."""
     if not 0 < rows < len(table):
         return set()
-    lr, eps = table.get("lr"), table.get("eps")
+    lr, eps = filled(table.get("lr")), filled(table.get("eps"))
     goes_on = table.changed or _jumped(lr[rows - 1], lr[rows])
     return {*_jumps(lr[:rows]), *_settlings(eps[:rows])} | ({rows} if goes_on else set())
 
@@ -119,13 +127,14 @@ def _spent(lr: Floats) -> bool:
 
 
 def _jumps(lr: Floats) -> list[int]:
-    """Rows where a learning rate that was constant for long changes by much."""
+    """Rows where a learning rate that was constant for long changes by much, or starts again."""
     starts, equal = [], 1
-    for row in range(1, len(lr)):
-        if lr[row] == lr[row - 1]:
+    for row, moved in enumerate(_moves(lr), 1):
+        if not moved:
             equal += 1
             continue
-        if _jumped(lr[row - 1], lr[row]) and equal >= rules.CONSTANT_BEFORE:
+        restart = lr[row] > rules.RESTART_RATIO * lr[row - 1]
+        if restart or (equal >= rules.CONSTANT_BEFORE and _jumped(lr[row - 1], lr[row])):
             starts.append(row)
         equal = 1
     return starts
@@ -133,9 +142,15 @@ def _jumps(lr: Floats) -> list[int]:
 
 def _settlings(eps: Floats) -> list[int]:
     """Rows at which eps arrives where it then stays: any other eps is another problem."""
-    moved = np.isfinite(eps[1:]) & np.isfinite(eps[:-1]) & ~np.isclose(eps[1:], eps[:-1])
+    moved = _moves(eps)
     arrived = moved & ~np.append(moved[1:], False)
     return [int(row) + 1 for row in np.flatnonzero(arrived)]
+
+
+def _moves(values: Floats) -> NDArray[np.bool_]:
+    """For each row but the first, whether the value is another, beyond rounding."""
+    same = np.isclose(values[1:], values[:-1], rtol=1e-6, atol=0, equal_nan=True)
+    return np.asarray(~same)
 
 
 def _jumped(before: float, now: float) -> bool:

@@ -18,16 +18,20 @@ Numbers = dict[str, float | int | None]
 
 @dataclass(frozen=True)
 class Labels:
-    """What guessing gives: entropy in nats of the training labels, share of the largest class."""
+    """What guessing gives: entropy in nats of the training labels, share of the largest class.
+
+    `assumed`: nobody has counted them.
+    """
 
     classes: int
     entropy: float
     majority: float
+    assumed: bool = False
 
     @classmethod
-    def balanced(cls, classes: int) -> Labels:
+    def balanced(cls, classes: int, *, assumed: bool = False) -> Labels:
         """Equally many examples of each class."""
-        return cls(classes, math.log(classes), 1 / classes)
+        return cls(classes, math.log(classes), 1 / classes, assumed)
 
     @property
     def chance(self) -> float:

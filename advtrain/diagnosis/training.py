@@ -9,7 +9,7 @@ import numpy as np
 from advtrain.diagnosis import rules
 from advtrain.diagnosis.segments import Phases, epochs_needed, window
 from advtrain.diagnosis.table import Axis, Floats, Numbers, Table
-from advtrain.diagnosis.trend import departs, jitter, means, trend
+from advtrain.diagnosis.trend import departs, filled, jitter, means, trend
 
 
 def train_axis(table: Table, phases: Phases) -> Axis:
@@ -34,7 +34,7 @@ def _nonfinite(table: Table) -> Axis | None:
 def _not_measured(table: Table, losses: Floats) -> Axis | None:
     if np.isfinite(losses).any():
         return None
-    return Axis("not_measured", f"train_{table.kind}_loss is not there")
+    return Axis("not_measured", f"train_{table.kind}_loss was not measured")
 
 
 def _too_short(table: Table, phases: Phases) -> Axis | None:
@@ -59,7 +59,7 @@ def _stuck(table: Table, losses: Floats, accuracies: Floats) -> Axis | None:
         return None
     limit, least = labels.chance, rules.STUCK_ENTROPY * labels.entropy
     hits = np.where(np.isfinite(accuracies), accuracies, table.get(f"test_{table.kind}_acc"))
-    hits = _filled(hits)  # it may be measured more seldom than the loss
+    hits = filled(hits)  # it may be measured more seldom than the loss
     # Of few images, single accuracies stray above the limit.
     at_chance = (losses >= least) & ((hits <= limit) | (means(hits) <= limit))
     moving = np.flatnonzero(~at_chance)
@@ -81,15 +81,6 @@ def _stuck(table: Table, losses: Floats, accuracies: Floats) -> Axis | None:
     )
 
 
-def _filled(values: Floats) -> Floats:
-    """With each gap holding the value before it, the first one the value after it."""
-    known = np.flatnonzero(np.isfinite(values))
-    if not len(known):
-        return values
-    before = np.searchsorted(known, np.arange(len(values)), side="right") - 1
-    return np.asarray(values[known[np.maximum(before, 0)]])
-
-
 def _moving(table: Table, losses: Floats, phases: Phases) -> Axis:
     x, y, segment = window(table, losses, phases)
     found = trend(x, y)
@@ -104,7 +95,7 @@ def _moving(table: Table, losses: Floats, phases: Phases) -> Axis:
         return Axis("diverged", diverged[0], numbers | diverged[1], span)
     direction = found.against(matters)
     if direction == "flat" and (by := departs(y, matters)):
-        rule = "the training loss was flat, but its last epochs leave that level"
+        rule = "the last epochs leave the training loss's level"
         return Axis("unresolved", rule, numbers | {"departs": by}, span)
     swing = float(np.mean(np.abs(np.diff(y))))
     start = max(float(losses[np.isfinite(losses)][0]), table.labels.entropy if table.labels else 0)

@@ -144,3 +144,12 @@ def since_when(holds: NDArray[np.bool_]) -> int | None:
     held = np.flatnonzero(holds)
     gaps = np.flatnonzero(np.diff(held) > recent)
     return int(held[gaps[-1] + 1] if len(gaps) else held[0])
+
+
+def filled(values: Floats) -> Floats:
+    """With each gap holding the value before it, the first one the value after it."""
+    known = np.flatnonzero(np.isfinite(values))
+    if not len(known):
+        return values
+    before = np.searchsorted(known, np.arange(len(values)), side="right") - 1
+    return np.asarray(values[known[np.maximum(before, 0)]])

@@ -7,8 +7,9 @@ from typing import Any
 
 from advtrain.diagnosis import rules
 from advtrain.diagnosis.headline import headline
-from advtrain.diagnosis.held_out import held_out_axis, level_axis
+from advtrain.diagnosis.held_out import held_out_axis
 from advtrain.diagnosis.inner import inner_axis
+from advtrain.diagnosis.level import level_axis
 from advtrain.diagnosis.segments import Phases, phases
 from advtrain.diagnosis.suggestion import Suggestion, suggest
 from advtrain.diagnosis.table import Axis, Table

@@ -218,12 +218,15 @@ def _last_filled(values: Floats, row_of: NDArray[np.intp], epochs: int) -> Float
 
 
 def _bad_epoch(epoch: NDArray[np.int64], table: Mapping[str, Floats]) -> int | None:
-    """The epoch from which to the end no measured training loss is finite."""
+    """The epoch from which to the end no measured training loss is finite.
+
+    Some write nan for what was not measured: an end no longer than an earlier gap is a gap.
+    """
     for name in ("train_robust_loss", "train_clean_loss"):
         losses = table.get(name, np.array([]))
         measured = np.flatnonzero(~np.isnan(losses))
-        good = np.flatnonzero(np.isfinite(losses))
-        bad = measured[measured > good[-1]] if len(good) else measured
-        if len(bad):
+        good = np.flatnonzero(np.isfinite(losses[measured]))
+        bad = measured[good[-1] + 1 :] if len(good) else measured
+        if len(bad) and len(bad) > max(np.diff(good), default=1) - 1:
             return int(epoch[bad[0]])
     return None
