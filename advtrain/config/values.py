@@ -121,7 +121,7 @@ def _canonical(value: Any) -> Any:
 
 def split(text: str) -> list[str]:
     """The parts between commas that no bracket, brace, parenthesis or quotes enclose."""
-    parts, depth, quote, begins = [""], 0, "", True
+    parts, depth, quote, begins, balanced = [""], 0, "", True, True
     for character in text:
         if quote:
             quote = "" if character == quote else quote
@@ -131,12 +131,13 @@ def split(text: str) -> list[str]:
             depth += 1
         elif character in _CLOSE:
             depth -= 1
+            balanced = balanced and depth >= 0
         if character == "," and depth <= 0 and not quote:
             parts.append("")
         else:
             parts[-1] += character
         begins = character in _OPEN + ",:" or (begins and character.isspace())
-    return parts if depth == 0 and not quote else [text]
+    return parts if balanced and depth == 0 and not quote else [text]
 
 
 def written(value: Any) -> str:

@@ -38,6 +38,11 @@ class Planned:
         return tuple(value.text for values in self.point for value in values)
 
     @property
+    def identity(self) -> str:
+        """The seed and the hex digits of its directory."""
+        return self.path.name.rpartition("-s")[2]
+
+    @property
     def title(self) -> str:
         """The run in one line."""
         return " ".join([*self.overrides, f"seed={self.seed}"])
@@ -141,9 +146,9 @@ def _of_cells(problem: str, cells: list[str], of: int) -> str:
 
 def _check_distinct(study: Study, runs: Sequence[Planned]) -> None:
     """No two runs may be one experiment under two names."""
-    seen: dict[Path, Planned] = {}
+    seen: dict[str, Planned] = {}
     for run in runs:
-        other = seen.setdefault(run.path, run)
+        other = seen.setdefault(run.identity, run)
         if other is not run:
             raise ConfigError([
                 f"{study.file}: {' '.join(other.overrides)} and {' '.join(run.overrides)} are one "
@@ -153,6 +158,6 @@ def _check_distinct(study: Study, runs: Sequence[Planned]) -> None:
 
 def sweep_directory(study: Study, runs: Sequence[Planned], refine: str | None) -> Path:
     """Where the sweep's tables are: another grid has another directory and shares the runs."""
-    names = sorted(run.path.name.rpartition("-s")[2] for run in runs)
+    names = sorted(run.identity for run in runs)
     digits = hashlib.sha256(" ".join([*names, refine or ""]).encode()).hexdigest()[:8]
     return study.runs_dir / runs[0].config.name / "sweeps" / digits
