@@ -170,16 +170,25 @@ def test_undecided_values_are_counted_and_open_ends_said(study: Study) -> None:
     assert second["low"] is None and second["text"].startswith("eps=0.2: no value of lr converges")
 
 
-def test_refine_runs_for_real_and_goes_on_where_it_was(advtrain, tiny: Path) -> None:
-    """With a rule that early stopping cannot reach, lr above ~1e9 ends in NaN; all else is null."""
-    arguments = ["sweep", tiny, "lr=0.1,1e30", "--seeds", "0", "--refine", "lr", "--budget", "2",
-                 "--json"]  # fmt: skip
-    done = advtrain(*arguments)
+def test_the_band_on_real_digits_is_what_its_own_table_says(advtrain, tiny: Path) -> None:
+    """Found anew from sweep.csv; the same command again trains nothing."""
+    arguments = ["sweep", tiny, "lr=logspace(1e-3,10,5)", "epochs=40", "schedule=cosine", "eps=0.05",
+                 "--seeds", "0", "--refine", "lr", "--budget", "5"]  # fmt: skip
+    done = advtrain(*arguments, "--json")
     assert done.code == 0, done.err
     result = json.loads(done.out)
     (one,) = result["bands"]
-    assert one["low"] is None and one["undecided"] == 1 and len(result["runs"]) == 2
-    with (Path(result["sweep_csv"]).parent / "bands.csv").open() as lines:
+    assert 5 < len(result["runs"]) <= 10 and one["seeds"] == 1 and one["epochs"] == 40
+    with Path(result["sweep_csv"]).open(newline="") as lines:
+        rows = sorted(csv.DictReader(lines), key=lambda row: float(row["lr"]))
+    assert len(rows) == len(result["runs"])
+    inside = [r["converged"] == "true" for r in rows if one["low"] <= float(r["lr"]) <= one["high"]]
+    assert inside and all(inside)
+    by_value = {float(row["lr"]): row["converged"] for row in rows}
+    assert by_value[one["below"]] != "true" and by_value[one["above"]] != "true"
+    with (Path(result["sweep_csv"]).parent / "bands.csv").open(newline="") as lines:
         (row,) = csv.DictReader(lines)
-    assert row["key"] == "lr" and row["low"] == "" and row["text"] == one["text"]
-    assert "no value of lr converges" in advtrain(*arguments[:-1]).out
+    assert (row["key"], float(row["low"]), row["text"]) == ("lr", one["low"], one["text"])
+    again = advtrain(*arguments)
+    assert f"sweep of {len(rows)} runs" not in again.err and "0 to train" in again.err
+    assert one["text"] in again.out and f"{result['sweep_csv']}" in again.out

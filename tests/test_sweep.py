@@ -17,6 +17,7 @@ import pytest
 
 from advtrain import load_config, train
 from advtrain.sweep.launch.machine import Seat, assign, visible_gpus
+from tests import sweep_kills
 from tests.conftest import Done, finish, start
 from tests.kills import differences
 
@@ -431,3 +432,9 @@ def test_gpus_are_shared_round_robin_and_cores_get_one_thread() -> None:
     assert len(assign("cpu", [], 4, 6, 9, {})) == 6 and len(assign("cpu", [], 4, None, 0, {})) == 1
     assert visible_gpus(None, 2) == ["0", "1"]
     assert visible_gpus("3,GPU-ab", 2) == ["3", "GPU-ab"] and visible_gpus("", 0) == []
+
+
+def test_a_sweep_killed_again_and_again_equals_one_never_disturbed(tmp_path: Path) -> None:
+    """`python -m tests.sweep_kills` does it twenty times."""
+    hits, found = sweep_kills.torment(tmp_path, 4, seed=1)
+    assert len(hits) == 4 and found == []
