@@ -172,8 +172,8 @@ def test_undecided_values_are_counted_and_open_ends_said(study: Study) -> None:
 
 def test_the_band_on_real_digits_is_what_its_own_table_says(advtrain, tiny: Path) -> None:
     """Found anew from sweep.csv; the same command again trains nothing."""
-    arguments = ["sweep", tiny, "lr=logspace(1e-3,10,5)", "epochs=40", "schedule=cosine", "eps=0.05",
-                 "--seeds", "0", "--refine", "lr", "--budget", "5"]  # fmt: skip
+    arguments = ["sweep", tiny, "lr=logspace(1e-3,10,5)", "epochs=40", "schedule=cosine",
+                 "eps=0.05", "--seeds", "0", "--refine", "lr", "--budget", "5"]  # fmt: skip
     done = advtrain(*arguments, "--json")
     assert done.code == 0, done.err
     result = json.loads(done.out)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import product
 
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -24,10 +25,14 @@ _MEANING = {True: "converged", False: "not converged", None: "not yet, or cannot
 def print_map(board: Board, axes: Sequence[Axis], console: Console) -> None:
     """One map of the first two axes with several points for each combination of the others."""
     ascii_only = console.options.ascii_only
-    for heading, table in maps(board, axes, ascii_only):
+    for heading, table in maps(board, axes, console):
         if heading:
             console.print(Text(heading, style="bold"))
-        console.print(table)
+        # Wider than the terminal rather than cut off: a map with holes says the wrong thing.
+        width = console.width
+        console.width = max(width, _width(table, console))
+        console.print(table, soft_wrap=True)
+        console.width = width
     glyphs = ASCII if ascii_only else GLYPHS
     outcomes = [board.of(run) for run in board.runs]
     for converged, glyph in glyphs.items():
@@ -43,36 +48,61 @@ def print_map(board: Board, axes: Sequence[Axis], console: Console) -> None:
 
 
 def maps(
-    board: Board, axes: Sequence[Axis], ascii_only: bool = False, *, live: bool = False
+    board: Board, axes: Sequence[Axis], console: Console, *, live: bool = False
 ) -> list[tuple[str, Table]]:
-    """Each map with what the axes that it does not show stand at."""
+    """Each map with what the axes that it does not show stand at.
+
+    The first axis goes down and the second across, or the other way where only that fits.
+    """
     labels = [_labels(board.runs, axes, i) for i in range(len(axes))]
     several = [i for i, found in enumerate(labels) if len(found) > 1]
-    rows, columns = (*several, None, None)[:2] if len(several) > 1 else (None, (*several, None)[0])
-    others = [i for i in range(len(axes)) if i not in (rows, columns)]
+    shown: tuple[int | None, int | None] = (None, several[0] if several else None)
+    if len(several) > 1:
+        shown = (several[0], several[1])
+    others = [i for i in range(len(axes)) if i not in shown]
+    result = []
+    for fixed in product(*(labels[i] for i in others)):
+        at: dict[int | None, str] = dict(zip(others, fixed, strict=True))
+        table = _map(board, axes, labels, at, shown, console, live)
+        if _width(table, console) > console.width:
+            turned = _map(board, axes, labels, at, (shown[1], shown[0]), console, live)
+            table = min(turned, table, key=lambda one: _width(one, console))
+        heading = ", ".join(f"{_name(axes, i)} {label}" for i, label in at.items()
+                            if i is not None and len(labels[i]) > 1)  # fmt: skip
+        result.append((heading, table))
+    return result
+
+
+def _map(
+    board: Board, axes: Sequence[Axis], labels: Sequence[Sequence[str]],
+    at: Mapping[int | None, str], shown: tuple[int | None, int | None], console: Console,
+    live: bool,
+) -> Table:  # fmt: skip
+    """The map over two axes, or one, with the others at fixed points."""
     runs: dict[tuple[str, ...], list[Planned]] = {}
     for run in board.runs:
         runs.setdefault(point_labels(run, axes), []).append(run)
-    result = []
-    for fixed in product(*(labels[i] for i in others)):
-        at = dict(zip(others, fixed, strict=True))
-        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-        corner = _name(axes, rows) + (" \\ " if rows is not None else "") + _name(axes, columns)
-        table.add_column(corner, style="bold", no_wrap=True)
-        for label in labels[columns] if columns is not None else [""]:
-            table.add_column(label, no_wrap=True)
-        for row in labels[rows] if rows is not None else [""]:
-            cells = []
-            for column in labels[columns] if columns is not None else [""]:
-                here = at | {rows: row, columns: column}
-                key = tuple(here[i] for i in range(len(axes)))
-                outcomes = [board.of(run) for run in runs.get(key, [])]
-                cells.append(cell_text(outcomes, ascii_only, live=live))
-            table.add_row(row, *cells)
-        heading = ", ".join(f"{_name(axes, i)} {label}" for i, label in at.items()
-                            if len(labels[i]) > 1)  # fmt: skip
-        result.append((heading, table))
-    return result
+    rows, columns = (labels[i] if i is not None else [""] for i in shown)
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    corner = " \\ ".join(_name(axes, i) for i in shown if i is not None)
+    table.add_column(corner, style="bold", no_wrap=True)
+    for label in columns:
+        table.add_column(label, no_wrap=True)
+    for row in rows:
+        cells = []
+        for column in columns:
+            here = {**at, shown[0]: row, shown[1]: column}
+            key = tuple(here[i] for i in range(len(axes)))
+            outcomes = [board.of(run) for run in runs.get(key, [])]
+            cells.append(cell_text(outcomes, console.options.ascii_only, live=live))
+        table.add_row(row, *cells)
+    return table
+
+
+def _width(table: Table, console: Console) -> int:
+    """The columns that it takes without being cut."""
+    free = console.options.update(width=100_000)
+    return Measurement.get(console, free, table).maximum
 
 
 def cell_text(outcomes: Sequence[Outcome], ascii_only: bool = False, *, live: bool = False) -> Text:

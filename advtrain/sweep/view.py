@@ -95,9 +95,9 @@ class Grid(View):
 
     def render(self) -> Group:
         """The maps as far as they fit, those at work first, and a line on the whole."""
-        room, ascii_only = self.console.height - 4, self.console.options.ascii_only
+        room = self.console.height - 4
         parts: list[Text | Table] = []
-        for heading, table in maps(self.board, self.axes, ascii_only, live=True):
+        for heading, table in maps(self.board, self.axes, self.console, live=True):
             room -= table.row_count + 2
             if room < 0 and parts:
                 parts.append(Text("...", style="dim"))
@@ -124,4 +124,5 @@ def time_left(
     each = board.seconds_an_epoch()
     outcomes = [board.of(run) for run in runs]
     epochs = [o.epochs if anew else max(0, o.epochs - o.epoch) for o in outcomes]
-    return None if each is None else each * sum(epochs) / workers
+    busy = max(1, min(workers, sum(left > 0 for left in epochs)))
+    return None if each is None else each * sum(epochs) / busy
