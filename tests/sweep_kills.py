@@ -28,12 +28,12 @@ from tests.kills import differences
 
 CONFIG = """\
 name: killed
-model: {name: mlp, args: {width: 256}}
-dataset: {name: digits, train_size: 300}
-attack: {eps: 0.1, steps: 3}
+model: {{name: mlp, args: {{width: 256}}}}
+dataset: {{name: digits, train_size: 300}}
+attack: {{eps: 0.1, steps: 3}}
 schedule: cosine
-training: {epochs: 25, batch_size: 32}
-evaluation: {steps: 3}
+training: {{epochs: {epochs}, batch_size: 32}}
+evaluation: {{steps: 3}}
 """
 COMMAND = ["sweep", "killed.yaml", "lr=0.02,0.1,0.5", "--seeds", "0-3", "--jobs", "2"]
 TARGETS = ("the sweep", "a worker", "everything")
@@ -50,7 +50,7 @@ class Kill:
 
 def torment(folder: Path, count: int, seed: int) -> tuple[list[Kill], list[str]]:
     """Kill a sweep `count` times, let it finish: the kills, and what tells it from a quiet one."""
-    (folder / "killed.yaml").write_text(CONFIG)
+    (folder / "killed.yaml").write_text(CONFIG.format(epochs=count + 5))
     finish(folder, "quiet")
     whole = saved(folder / "quiet")
     chance = random.Random(seed)

@@ -23,7 +23,7 @@ from tests.kills import differences
 
 MISCHIEF = '''\
 """A model that does what its argument says, in its 30th forward pass."""
-import os, signal, sys, time
+import ctypes, os, signal, sys, time
 from pathlib import Path
 from torch import nn
 
@@ -45,6 +45,8 @@ class Net(nn.Sequential):
                 raise RuntimeError("as it was told")
             if self.does == "die":
                 os.kill(os.getpid(), signal.SIGKILL)
+            if self.does == "segfault":
+                ctypes.string_at(0)
             if self.does == "exit":
                 os._exit(3)
             if self.does == "leave":
@@ -174,12 +176,12 @@ def test_the_same_command_again_trains_nothing_and_a_grown_grid_the_new_cells(
 
 
 def test_a_run_that_fails_costs_only_itself(advtrain, mischief: Path) -> None:
-    bad = ["raise", "die", "exit", "leave", "refuse", "nan"]
+    bad = ["raise", "die", "exit", "segfault", "leave", "refuse", "nan"]
     arguments = ["sweep", mischief, does("nothing", *bad), "--jobs", "2", "--json"]
     done = advtrain(*arguments)
     assert done.code == 1
     result = json.loads(done.out)
-    assert result["failed"] == 5
+    assert result["failed"] == 6
     rows = {row["model.args.does"]: row for row in table(done)}
     assert {what: (row["state"], row["error"]) for what, row in rows.items()} == {
         "nothing": ("finished", ""),
@@ -188,21 +190,23 @@ def test_a_run_that_fails_costs_only_itself(advtrain, mischief: Path) -> None:
         "leave": ("failed", "SystemExit: 4"),
         "refuse": ("failed", rows["refuse"]["error"]),
         "die": ("interrupted", "killed by SIGKILL, perhaps for lack of memory"),
+        "segfault": ("interrupted", "killed by SIGSEGV"),
         "exit": ("interrupted", "its process ended with exit code 3"),
     }
     assert "refused from the start" in rows["refuse"]["error"]
     assert rows["nan"]["cause"] == "nonfinite" and rows["nan"]["converged"] == "false"
-    for what in ("raise", "die", "exit", "leave", "refuse"):
+    assert "Fatal Python error: Segmentation fault" in done.err  # with where in the code
+    for what in ("raise", "die", "exit", "segfault", "leave", "refuse"):
         lines = [x for x in done.err.splitlines() if f"does={what} " in x]
         assert len(lines) == 1 and f"{rows[what]['run_dir']}/log.txt" in lines[0], what
         log = Path(rows[what]["run_dir"], "log.txt").read_text()
         assert rows[what]["error"].split(": ")[-1] in log
-        if what in ("die", "exit"):
+        if what in ("die", "exit", "segfault"):
             assert "about to " + what in log and "    about to " + what in done.err
     again = advtrain(*arguments)
     assert again.code == 1
     assert again.err.count("failed earlier: ") == 3  # what was cut off is tried again
-    assert "2 finished, 2 to train" in again.err
+    assert "2 finished, 3 to train" in again.err
 
 
 def test_rerun_failed_repeats_failures_and_nothing_else(
@@ -400,6 +404,7 @@ def test_a_terminal_sees_the_grid_while_it_is_trained(tiny: Path, tmp_path: Path
         (["lr=0,0.1", "--refine", "lr"], "expected values > 0"),
         (["optimizer=sgd,adam", "--refine", "optimizer"], "expected a number, got 'sgd'"),
         (["lr=0.1,0.2", "--budget", "3"], "argument '--budget 3': it is about --refine KEY"),
+        (["lr=0.1,0.2", "--refine", "lr", "--seeds", "0-2", "--budget", "2"], "takes 3 runs"),
         (["lr=0.1,0.2", "--device", "gpu"], "argument '--device gpu'"),
     ],
 )

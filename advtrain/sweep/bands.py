@@ -49,6 +49,11 @@ def read_refinement(study: Study, key: str, budget: int | None) -> Refinement:
         raise AdvtrainError(f"{place}: {error}") from None
     if min(values) <= 0:
         raise AdvtrainError(f"{place}: expected values > 0, since it goes by their ratios")
+    seeds = len(study.grid.seeds) if study.grid.seeds else 1
+    if budget is not None and budget < seeds:
+        raise AdvtrainError(
+            f"argument '--budget {budget}': a further value of {key} takes {seeds} runs, one a seed"
+        )
     field = keys_of_sections().get(keys[0], {}).get(keys[-1])
     integral = field is not None and "int" in str(field.annotation) and "float" not in str(
         field.annotation

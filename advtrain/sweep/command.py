@@ -33,7 +33,9 @@ def run_command(
     else:
         print_result(result, console)
     if result.interrupted:
-        raise Interrupted(f"every run is saved\nto go on: {_again(options)}")
+        raise Interrupted(
+            f"every run is saved up to its last whole epoch\nto go on: {_again(options)}"
+        )
     return result.exit_code
 
 

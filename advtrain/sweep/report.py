@@ -7,6 +7,7 @@ import json
 from rich.console import Console
 from rich.text import Text
 
+from advtrain.config.checks import cautions
 from advtrain.console import duration
 from advtrain.sweep.launch.machine import seats
 from advtrain.sweep.plan import Study, plan
@@ -50,6 +51,8 @@ def print_plan(study: Study, options: Options, console: Console, *, as_json: boo
         console.print(Text(text + (f": {of.error}" if of.error else "")), soft_wrap=True)
     known = "unknown before a run has an epoch" if left is None else f"about {duration(left)}"
     console.print(f"{len(board.runs)} runs, {len(todo)} to train; {workers} workers; time: {known}")
+    for caution in dict.fromkeys(text for run in todo for text in cautions(run.config)):
+        console.print(Text(f"caution: {caution}"), soft_wrap=True)
     if wanted:
         most = "as many runs as it takes" if wanted.budget is None else f"at most {wanted.budget}"
         console.print(f"--refine {wanted.key} then adds {most}")

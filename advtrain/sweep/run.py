@@ -72,6 +72,7 @@ def run_sweep(study: Study, options: Options) -> Result:
     with stoppable() as stop, watching(board, study.axes) as view, contextlib.ExitStack() as stack:
         _introduce(board, options, view)
         _rounds(study, grid, board, wanted, options, directory, view, stop, stack)
+    board.look_again()
     tables = write_tables(board, directory)
     found = bands(board, wanted) if wanted else None
     if found is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -84,6 +85,12 @@ class Board:
         self.outcomes |= {run.path: outcome(run) for run in new}
         return new
 
+    def look_again(self) -> None:
+        """Read anew what has not ended: some runs were never begun, or were stopped."""
+        for run in self.runs:
+            if not self.of(run).finished and not self.of(run).failed:
+                self.outcomes[run.path] = outcome(run)
+
     def of(self, run: Planned) -> Outcome:
         """The run's outcome."""
         return self.outcomes[run.path]
@@ -129,9 +136,10 @@ def _figures(file: Path, epochs: int, best: int) -> tuple[float | None, float | 
                 if int(epoch) > epochs:
                     break
                 seconds += float(took or 0)
-                last = float(accuracy) if accuracy else last
-                if int(epoch) == best:
-                    at_best = float(accuracy) if accuracy else None
+                measured = float(accuracy) if accuracy else math.nan
+                last = measured if math.isfinite(measured) else last
+                if int(epoch) == best and math.isfinite(measured):
+                    at_best = measured
     except (OSError, ValueError, IndexError, csv.Error):
         pass  # not there yet, or damaged: what is known counts
     return at_best, last, seconds

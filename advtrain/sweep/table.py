@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import math
 import os
 import statistics
 from collections.abc import Iterable, Sequence
@@ -49,7 +48,7 @@ def cell_row(runs: Sequence[Planned], board: Board) -> dict[str, Any]:
     verdicts = [o.converged for o in done]
     yes = verdicts.count(True)
     low, high = wilson(yes, len(done)) if done else (None, None)
-    known = [o.last for o in done if o.last is not None and math.isfinite(o.last)]
+    known = [o.last for o in done if o.last is not None]
     if len(outcomes) == 1:
         headline = outcomes[0].headline or outcomes[0].error or outcomes[0].state
     else:
@@ -78,7 +77,7 @@ def to_csv(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
 def _cell(value: Any) -> Any:
     if isinstance(value, bool):
         return str(value).lower()
-    return "" if value is None or value != value else value
+    return "" if value is None else value
 
 
 def write(file: Path, content: bytes) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import product
@@ -121,7 +120,7 @@ def cell_text(outcomes: Sequence[Outcome], ascii_only: bool = False, *, live: bo
     for outcome in outcomes:
         if outcome.state == "running":
             text.append(f" {outcome.epoch}/{outcome.epochs}", style="dim")
-    known = [o.last for o in outcomes if o.last is not None and math.isfinite(o.last)]
+    known = [o.last for o in outcomes if o.last is not None]
     if known:
         text.append(f" {sum(known) / len(known):.1%}")
     return text

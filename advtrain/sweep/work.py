@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import time
 from collections import deque
@@ -63,6 +64,8 @@ def work_off(
     `changed` is called whenever a run has come to an end.
     """
     pending, elsewhere, told = deque(todo), dict[Path, float](), False
+    for run in todo:  # what ended it before is no failure of this sweep
+        board.outcomes[run.path] = replace(board.of(run), state="queued", error="")
     stopping, killed = False, False
     while workers.alive() if stopping else (pending or workers.busy()):
         if stop.now and not stopping:
@@ -73,8 +76,8 @@ def work_off(
             killed = True
             workers.kill()
         for worker in workers.idle() if not stopping else []:
-            if run := _next(pending, elsewhere, board, changed, view):
-                workers.assign(worker, run, runs_dir)
+            if chosen := _next(pending, elsewhere, board, changed, view):
+                workers.assign(worker, chosen, runs_dir)
         if (
             pending
             and not workers.busy()
@@ -93,9 +96,11 @@ def work_off(
             elsewhere[worker.run.path] = time.monotonic() + _AGAIN
             pending.append(worker.run)
             worker.run = None
-        elif _take_note(worker, event, board, view, stopping):
+            continue
+        ended = worker.run
+        if _take_note(worker, event, board, view, stopping) and ended:
             changed()
-            stop.now |= fail_fast and any(board.of(run).failed for run in todo)
+            stop.now |= fail_fast and board.of(ended).failed
 
 
 def _next(
@@ -132,9 +137,10 @@ def _take_note(worker: Worker, event: Event, board: Board, view: View, stopping:
         case "started":
             now = replace(now, state="running", epoch=event["epoch"], error="")
         case "epoch":
-            robust = event["robust"] if event["robust"] is not None else now.last
+            robust = event["robust"]
             seconds = now.seconds + (event["seconds"] or 0)
-            now = replace(now, epoch=event["epoch"], last=robust, seconds=seconds)
+            last = robust if robust is not None and math.isfinite(robust) else now.last
+            now = replace(now, epoch=event["epoch"], last=last, seconds=seconds)
         case "ended":
             if event["state"] == "interrupted" and not stopping:
                 _note_death(run, event | {"cause": "its process was told to stop", "tail": ""})

@@ -1,4 +1,4 @@
-"""`python -m advtrain.sweep.worker`: a process that imports torch once and takes run after run.
+"""A sweep's worker: a process that imports torch once and takes run after run.
 
 Tasks come as JSON lines on stdin, events leave as JSON lines on stdout; whatever else is printed
 goes to stderr, which is the worker's log. The end of stdin is the end of the sweep's process, and
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import faulthandler
 import gc
+import io
 import json
 import os
 import queue
@@ -66,23 +67,26 @@ class Reporter(Observer):
 
 def main() -> None:
     """Take tasks until stdin ends."""
-    faulthandler.enable()
+    faulthandler.enable(all_threads=False)
     # Private copies, so that code of models and datasets neither reads tasks nor writes events.
     tasks_from, events = os.dup(0), os.dup(1)
     with open(os.devnull) as nothing:  # noqa: PTH123
         os.dup2(nothing.fileno(), 0)
     os.dup2(2, 1)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # so that a crash loses nothing of it
+        sys.stdout.reconfigure(line_buffering=True)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _stop)
     tasks: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
     threading.Thread(target=_watch, args=(tasks_from, tasks), daemon=True).start()
     import advtrain.experiment  # noqa: F401  torch and all, before the first task
 
+    gc.freeze()  # what importing made stays: looking through it after each run takes longer
     reporter = Reporter(events)
     reporter.tell("ready")
     while True:
         _work(tasks.get(), reporter)
-        gc.collect()
+        gc.collect()  # a GPU's memory is the next run's
 
 
 def _watch(tasks_from: int, tasks: queue.SimpleQueue[dict[str, Any]]) -> None:
@@ -147,7 +151,3 @@ def _train(task: dict[str, Any], reporter: Reporter) -> None:
     config._origin = Origin(folder, tuple(task["overrides"]), places)
     with located(config):
         train(config, task["runs_dir"], device=task["device"], observer=reporter)
-
-
-if __name__ == "__main__":
-    main()

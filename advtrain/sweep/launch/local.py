@@ -20,8 +20,11 @@ from advtrain.errors import RunFailed
 from advtrain.sweep.launch.machine import Seat
 from advtrain.sweep.plan import Planned
 
-_TAIL = 20  # lines of a log
-_LONGEST = 4000  # characters of them
+# As `-m advtrain.sweep.worker`, but with this process's search path: `-m` would put the current
+# folder first, and its modules before those that `advtrain train` finds.
+_CODE = "import sys; sys.path[:] = {path!r}; from advtrain.sweep.worker import main; main()"
+_TAIL = 30  # lines of a log
+_LONGEST = 300  # characters of each
 _STILLBORN = 3  # workers that end before they are ready, after which it is no accident
 
 Event = dict[str, Any]
@@ -42,8 +45,10 @@ class Worker:
         """The last lines that were printed since the current run began."""
         with Path(self.log.name).open("rb") as file:
             file.seek(self.begins)
-            text = file.read()[-_LONGEST:].decode(errors="replace")
-        return "\n".join(text.splitlines()[-_TAIL:])
+            text = file.read().decode(errors="replace")
+        # A crash's traceback ends with a list of modules that fills the screen.
+        lines = [x for x in text.splitlines() if not x.startswith("Extension modules: ")]
+        return "\n".join(line[:_LONGEST] for line in lines[-_TAIL:]).strip()
 
 
 class Workers:
@@ -140,7 +145,7 @@ class Workers:
     def _start(self, seat: Seat) -> Worker:
         log = _log(self._directory)
         process = subprocess.Popen(
-            [sys.executable, "-m", "advtrain.sweep.worker"],
+            [sys.executable, "-c", _CODE.format(path=sys.path)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
