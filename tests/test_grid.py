@@ -185,8 +185,12 @@ def test_every_invalid_cell_is_named_before_anything_starts(
     assert "(in eps=0.1 lr=x; eps=1.5 lr=x)" in done.err
     assert "(in eps=1.5 lr=0.1; eps=1.5 lr=-1; eps=1.5 lr=x)" in done.err
     assert "(in every cell)" in advtrain("sweep", tiny, "lr=0.1,0.2", "eps=7").err
-    missing = advtrain("sweep", tiny, "lr=0.1,0.2", "model.weights=none.pt")
-    assert missing.code == 2 and "none.pt" in missing.err and not (tmp_path / "runs").exists()
+    missing = advtrain("sweep", tiny, "lr=0.1,0.2", "model.weights=none.pt,no.pt")
+    assert missing.code == 2 and not (tmp_path / "runs").exists()
+    assert "none.pt: No such file or directory (in lr=0.1 weights=none.pt; lr=0.2" in missing.err
+    assert "no.pt: No such file or directory (in lr=0.1 weights=no.pt; lr=0.2" in missing.err
+    unwritable = advtrain("sweep", tiny, "lr=0.1,0.2", "--runs-dir", tiny / "x")
+    assert unwritable.code == 2 and "cannot be written: Not a directory" in unwritable.err
 
 
 def test_two_cells_that_are_one_experiment_are_refused(tiny: Path, tmp_path: Path) -> None:

@@ -53,6 +53,11 @@ class Net(nn.Sequential):
                 sys.exit(4)
         if self.does == "nan" and self.calls >= 30:
             return super().forward(x) * float("nan")
+        while self.does == "stubborn" and self.calls > 30:
+            try:
+                time.sleep(0.1)
+            except KeyboardInterrupt:
+                pass
         while self.does == "wait" and self.calls > 30 and not (HERE / "gate").exists():
             time.sleep(0.02)
         return super().forward(x)
@@ -268,6 +273,19 @@ def test_ctrl_c_saves_every_run_and_names_the_command_that_goes_on(
     assert states(tmp_path / "runs") == ["finished", "interrupted"]
     assert finish(start(*arguments, cwd=tmp_path)).code == 0
     assert states(tmp_path / "runs") == ["finished", "finished"]
+
+
+def test_a_second_ctrl_c_does_not_wait(mischief: Path, tmp_path: Path) -> None:
+    process = start("sweep", mischief.name, does("stubborn"), "--seeds", "0", cwd=tmp_path)
+    wait_until(lambda: states(tmp_path / "runs") == ["running"])
+    time.sleep(1)
+    workers = workers_of(process.pid)
+    process.send_signal(signal.SIGINT)
+    time.sleep(1)
+    assert process.poll() is None and not gone(workers)
+    process.send_signal(signal.SIGINT)
+    done = finish(process, timeout=10)
+    assert done.code == 130 and gone(workers) and "to go on: advtrain sweep" in done.err
 
 
 def test_a_killed_sweep_leaves_no_worker_and_loses_nothing(mischief: Path, tmp_path: Path) -> None:

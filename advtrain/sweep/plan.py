@@ -108,16 +108,20 @@ def plan(study: Study, points: Iterable[Point] | None = None) -> list[Planned]:
         except ConfigError as error:
             for problem in error.problems:
                 bad.setdefault(problem, []).append(" ".join(names))
-    if bad:
-        raise ConfigError([_of_cells(text, names, len(chosen)) for text, names in bad.items()])
     found: list[Planned] = []
     known = directories(study.runs_dir / cells[0][2].name) if cells else {}
-    for seed in seeds or (cells[0][2].seed,):
+    for seed in (seeds or (cells[0][2].seed,)) if cells else ():
         for point, overrides, config in cells:
             seeded = config.model_copy(update={"seed": seed})
-            with located(seeded):
-                path = run_path(study.runs_dir, seeded, identity(seeded), known)
+            try:
+                with located(seeded):
+                    path = run_path(study.runs_dir, seeded, identity(seeded), known)
+            except ConfigError as error:  # weights that are not there
+                bad.setdefault(str(error), []).append(" ".join(overrides))
+                continue
             found.append(Planned(point, overrides, seed, seeded, path))
+    if bad:
+        raise ConfigError([_of_cells(text, names, len(chosen)) for text, names in bad.items()])
     _check_distinct(study, found)
     return found
 
@@ -139,6 +143,7 @@ def _config(
 
 def _of_cells(problem: str, cells: list[str], of: int) -> str:
     """A problem with the cells that have it."""
+    cells = list(dict.fromkeys(cells))
     if len(cells) == of:
         return problem if of == 1 else f"{problem} (in every cell)"
     return f"{problem} (in {'; '.join(cells)})"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from advtrain.errors import AdvtrainError
+from advtrain.errors import AdvtrainError, RunFailed
 from advtrain.store.rundir import clear
 from advtrain.store.status import is_run
 from advtrain.sweep.bands import Refinement, bands, next_points, read_refinement, write_bands
@@ -158,4 +158,7 @@ def _write_plan(study: Study, runs: Sequence[Planned], options: Options, directo
         "budget": options.budget,
         "runs": [run.path.name for run in runs],
     }
-    write(directory / "sweep.json", json.dumps(content, indent=1).encode())
+    try:
+        write(directory / "sweep.json", json.dumps(content, indent=1).encode())
+    except RunFailed as error:  # nothing has begun
+        raise AdvtrainError(str(error)) from None
