@@ -13,7 +13,7 @@ from typing import Any
 
 from advtrain.config import yaml_tree
 from advtrain.config.load import Merged
-from advtrain.config.overrides import resolve_key
+from advtrain.config.overrides import parse_override, resolve_key
 from advtrain.config.values import Value, canonical, parse_seeds, spelled_out, split, typed, written
 from advtrain.errors import ConfigError
 
@@ -65,6 +65,8 @@ def read_grid(merged: Merged, arguments: Sequence[str], seeds: str | None) -> Gr
     own, overrides = _of_arguments(arguments, problems)
     if seeds is not None:
         chosen = parse_seeds(seeds, f"argument '--seeds {seeds}'", problems)
+    if problems:
+        raise ConfigError(list(dict.fromkeys(problems)))
     given = {axis.keys[0]: axis.points[0][0].place for axis in own}
     given |= {_keys(a.partition("=")[0]): f"argument '{a}'" for a in overrides}
     axes = _not_replaced(axes, given, problems)
@@ -87,29 +89,37 @@ def short_key(keys: Keys) -> str:
 
 def _of_arguments(arguments: Sequence[str], problems: list[str]) -> tuple[list[Axis], list[str]]:
     """Axes of those with several values; the others as they are."""
-    axes, single, seen = [], [], set()
+    axes: list[Axis] = []
+    single: list[str] = []
+    seen: set[Keys] = set()
     for argument in arguments:
         place = f"argument '{argument}'"
         key, equals, text = argument.partition("=")
-        if not equals or not key.strip():
-            problems.append(f"{place}: expected KEY=V1,V2")
-            continue
-        keys = _sweepable(key.strip(), place, problems)
+        pieces = split(text)
+        several = len(pieces) > 1 or text.lstrip().startswith("logspace(")
+        if several and equals and key.strip():
+            keys = _sweepable(key.strip(), place, problems)
+        else:
+            try:
+                keys = parse_override(argument)[0]
+            except ValueError as error:
+                problems.append(f"{place}: {error}")
+                continue
         if keys is None:
             continue
         if keys in seen:
             problems.append(f"{place}: {'.'.join(keys)} is given twice")
-            continue
-        seen.add(keys)
-        pieces = [typed(piece, place, problems) for piece in split(text)]
-        values = spelled_out(pieces, ".".join(keys), problems)
-        if len(values) > 1 and keys in _FIXED:
+        elif not several:
+            single.append(argument)
+        elif keys in _FIXED:
             hint = f"; write --seeds {text}" if keys == ("seed",) else ""
             problems.append(f"{place}: {'.'.join(keys)} cannot be swept{hint}")
-        elif len(values) > 1:
+        else:
+            values = spelled_out(
+                [typed(piece, place, problems) for piece in pieces], ".".join(keys), problems
+            )
             axes.append(Axis((keys,), tuple((value,) for value in values)))
-        elif values:
-            single.append(f"{key.strip()}={values[0].text}")
+        seen.add(keys)
     return axes, single
 
 

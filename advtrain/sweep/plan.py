@@ -71,13 +71,17 @@ class Study:
 def read_study(file: Path, arguments: Sequence[str], seeds: str | None, runs_dir: Path) -> Study:
     """The study of a config file and a command's arguments; ConfigError with all problems."""
     merged = read_merged(file)
-    problems = list(merged.problems)
     try:
         grid = read_grid(merged, arguments, seeds)
+        wrong: list[str] = []
     except ConfigError as error:
-        problems += error.problems
-    if problems:
-        raise ConfigError(problems)
+        wrong = error.problems
+    if wrong or merged.problems:  # what else is wrong with the file is told at once
+        try:
+            resolved(merged, file, ())
+        except ConfigError as error:
+            wrong = [*error.problems, *wrong]
+        raise ConfigError(list(dict.fromkeys(wrong)))
     if not grid.axes and grid.seeds is None:
         raise AdvtrainError(
             f"{file}: nothing to sweep; give several values (lr=0.05,0.5), --seeds 0-4, or a "
