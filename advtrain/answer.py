@@ -70,8 +70,9 @@ def _evidence(axis: Mapping[str, Any]) -> str:
 def _print_briefly(result: Mapping[str, Any], console: Console) -> None:
     console.print(Text(str(result["path"]), style="dim"), soft_wrap=True)
     console.print(Text("  ").append(_headline(result, console)), soft_wrap=True)
-    if overrides := (result["suggestion"] or {}).get("overrides"):
-        console.print(Text(f"    try {shlex.join(overrides)}"), soft_wrap=True)
+    if suggestion := result["suggestion"]:
+        said = shlex.join(suggestion["overrides"]) or suggestion["text"]
+        console.print(Text(f"    try {said}"), soft_wrap=True)
 
 
 def _common(paths: Sequence[str]) -> str:

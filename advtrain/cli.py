@@ -209,7 +209,8 @@ def diagnose(
         ),
     ] = None,
     classes: Annotated[
-        int | None, typer.Option(min=2, help="Classes of a foreign CSV, all equally frequent.")
+        int | None,
+        typer.Option(min=2, max=1_000_000, help="Classes of a foreign CSV, all equally frequent."),
     ] = None,
     check: Annotated[
         bool, typer.Option("--check", help="End with 3 unless every one has converged.")

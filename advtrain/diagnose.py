@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from advtrain.config.identity import identity
 from advtrain.config.load import load_config
 from advtrain.config.names import DATASETS
 from advtrain.diagnosis.seeds import Seeds, over_seeds
 from advtrain.diagnosis.table import Labels, Table
-from advtrain.diagnosis.verdict import AXES, Verdict, diagnose
+from advtrain.diagnosis.verdict import AXES, Verdict, diagnose, unjudged
 from advtrain.errors import AdvtrainError
-from advtrain.store.foreign import read_curves
+from advtrain.store.curves import read_curves
 from advtrain.store.run import runs_below
 from advtrain.store.status import is_run, read_status
 
 
 @dataclass(frozen=True)
 class Result:
-    """A path with its table, today's verdict on it, and what changed since it was last judged."""
+    """A path, today's verdict on it, and what changed since it was last judged.
+
+    There is no table of a run that has no epoch yet, or a file that cannot be read.
+    """
 
     path: Path
-    table: Table
+    table: Table | None
     verdict: Verdict
     changed: tuple[str, ...] = ()  # since verdict.json was written by older rules
 
@@ -50,30 +53,46 @@ def parse_columns(arguments: list[str]) -> dict[str, str]:
 def diagnose_all(
     paths: list[Path], renamed: Mapping[str, str] | None = None, classes: int | None = None
 ) -> list[Result]:
-    """The verdict on each run and CSV; a folder stands for the runs, else the CSVs, in it."""
-    found = [file for path in paths for file in _expanded(path)]
+    """The verdict on each run and CSV; a folder stands for the runs, else the CSVs, in it.
+
+    Raises AdvtrainError for a path that cannot be judged; what cannot be among the contents of a
+    folder gets a verdict that says so.
+    """
+    found = {file: named for path in paths for file, named in _expanded(path)}
     if (renamed or classes) and all(is_run(path) for path in found):
         raise AdvtrainError(
             "arguments --columns and --classes: they are about CSVs; a run knows its own"
         )
-    return [
-        diagnose_run(p) if is_run(p) else diagnose_csv(p, renamed or {}, classes)
-        for p in dict.fromkeys(found)
-    ]
+    results = []
+    for path, named in found.items():
+        try:
+            own = is_run(path)
+            result = diagnose_run(path) if own else diagnose_csv(path, renamed or {}, classes)
+        except AdvtrainError as error:
+            if named:
+                raise
+            result = Result(path, None, unjudged(str(error).removeprefix(f"{path}: ")))
+        results.append(result)
+    return results
 
 
-def _expanded(path: Path) -> list[Path]:
-    if is_run(path) or not path.is_dir():
-        return [path]
+def _expanded(path: Path) -> list[tuple[Path, bool]]:
+    """The runs or CSVs that a path stands for, each with whether it was named itself."""
+    try:
+        folder = path.is_dir()
+    except OSError:  # reading it will say why
+        folder = False
+    if is_run(path) or not folder:
+        return [(path, True)]
     inside = [run.dir for run in runs_below(path)] or sorted(path.glob("*.csv"))
     if not inside:
         raise AdvtrainError(f"{path}: neither a run nor a folder of runs or CSVs")
-    return inside
+    return [(each, False) for each in inside]
 
 
 def diagnose_csv(file: Path, renamed: Mapping[str, str], classes: int | None) -> Result:
     """The verdict on a CSV of epochs that any training wrote."""
-    curves = read_curves(file, renamed)
+    curves = read_curves(file, renamed, classes)
     table = Table(
         curves.epoch,
         curves.columns,
@@ -84,24 +103,34 @@ def diagnose_csv(file: Path, renamed: Mapping[str, str], classes: int | None) ->
     return Result(file, table, diagnose(table))
 
 
-def diagnose_run(path: Path, *, finished: bool | None = None) -> Result:
-    """The verdict on a run's directory; `finished` overrides what its status.json says."""
-    table = table_of_run(path, finished=finished)
+def diagnose_run(path: Path, *, state: str | None = None) -> Result:
+    """The verdict on a run's directory; `state` overrides what its status.json says."""
+    table = table_of_run(path, state=state)
     verdict = diagnose(table, str(path))
     return Result(path, table, verdict, _changes(path, verdict))
 
 
-def table_of_run(path: Path, *, finished: bool | None = None) -> Table:
-    """The curves of a run with all that its files say beside them."""
-    status, config = read_status(path), load_config(path / "config.yaml")
+def table_of_run(path: Path, *, state: str | None = None) -> Table:
+    """The curves of a run with all that its files say beside them.
+
+    Neither weights nor the modules of `import:` are needed, so a copy elsewhere will do. Raises
+    AdvtrainError if there is no epoch yet, or config or curves cannot be read.
+    """
+    status, config = read_status(path), load_config(path / "config.yaml", check_imports=False)
+    if status is None:
+        raise AdvtrainError(f"{path}: its status.json cannot be read")
+    if not (path / "metrics.csv").exists():
+        why = f": {status.error}" if status.error else ""
+        raise AdvtrainError(f"{path}: no epochs yet ({status.shown}{why})")
     curves = read_curves(path / "metrics.csv")
     provenance = _json(path / "provenance.json")
-    labels = _mapping(provenance, "labels")
-    images, size = labels.get("test_images"), config.evaluation.size
-    whole = []
-    if images and images > size:  # the last row, and the parent's last, are measured on all
-        whole = [config.training.epochs, _mapping(provenance, "parent").get("epoch", 0)]
-        if status and status.stopped == "early_stopping":
+    labels, parent = _mapping(provenance, "labels"), _mapping(provenance, "parent")
+    images, size = _count(labels.get("test_images")), config.evaluation.size
+    carried = _count(parent.get("epoch")) or 0
+    whole: list[int] = []
+    if images and images > size:  # the last row is measured on all, and so were the parents'
+        whole = [config.training.epochs, *_counts(parent.get("whole", [carried]))]
+        if status.stopped == "early_stopping":
             whole.append(status.epoch)
     return Table(
         curves.epoch,
@@ -110,16 +139,39 @@ def table_of_run(path: Path, *, finished: bool | None = None) -> Table:
         labels=_labels(config.dataset.name, labels),
         images=min(images, size) if images else None,
         whole=tuple(whole),
-        finished=finished if finished is not None else bool(status and status.state == "finished"),
-        bad_epoch=curves.bad_epoch or (status.bad_epoch if status else None),
+        test_images=images,
+        parent=str(parent["run"]) if "run" in parent else None,
+        carried=carried,
+        changed=tuple(map(str, _list(parent.get("changed")))),
+        state=state or status.shown,
+        bad_epoch=status.bad_epoch if curves.bad_epoch is None else curves.bad_epoch,
     )
 
 
 def _labels(dataset: str, found: Mapping[str, Any]) -> Labels | None:
     """What the run noted of its training labels; older runs of known datasets: balanced ones."""
-    if {"classes", "entropy", "majority"} <= found.keys():
-        return Labels(found["classes"], found["entropy"], found["majority"])
+    classes, entropy, majority = (found.get(key) for key in ("classes", "entropy", "majority"))
+    if _count(classes) and _positive(entropy) and _positive(majority):
+        return Labels(int(classes), float(entropy), float(majority))  # type: ignore[arg-type]
     return Labels.balanced(DATASETS[dataset].classes) if dataset in DATASETS else None
+
+
+def _positive(value: object) -> bool:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and 0 < value < math.inf  # type: ignore[operator]
+
+
+def _count(value: object) -> int | None:
+    """A positive whole number, or None for anything else in a damaged file."""
+    return value if isinstance(value, int) and _positive(value) else None
+
+
+def _counts(values: object) -> list[int]:
+    return [count for value in _list(values) if (count := _count(value))]
+
+
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _changes(path: Path, verdict: Verdict) -> tuple[str, ...]:
@@ -144,23 +196,23 @@ def _mapping(content: Mapping[str, Any], key: str) -> dict[str, Any]:
 def _json(file: Path) -> dict[str, Any]:
     try:
         found = json.loads(file.read_text())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 
 
 def cells(results: list[Result]) -> list[Seeds]:
     """Runs that differ by their seed alone, taken together; only where there are several."""
-    groups: dict[str, list[Result]] = {}
+    groups: dict[str, list[tuple[Result, Table]]] = {}
     for result in results:
-        if (config := result.table.config) is not None:
-            parent = _mapping(_json(result.path / "provenance.json"), "parent").get("epoch")
+        if (table := result.table) is not None and table.config is not None:
+            keys = table.config.model_dump(mode="json", exclude={"seed": True, "dataset": {"root"}})
             # Continuations of different seeds have different parents, but go on alike.
-            key = identity(config.model_copy(update={"seed": 0}), str(parent) if parent else None)
-            groups.setdefault(f"{config.name}/{key}", []).append(result)
+            cell = json.dumps([keys, table.carried], sort_keys=True)
+            groups.setdefault(cell, []).append((result, table))
     return [
-        over_seeds([str(r.path) for r in group], [r.table for r in group],
-                   [r.verdict for r in group])
+        over_seeds([str(r.path) for r, _ in group], [t for _, t in group],
+                   [r.verdict for r, _ in group])
         for group in groups.values()
-        if len({r.table.config.seed for r in group if r.table.config}) > 1
+        if len({t.config.seed for _, t in group if t.config}) > 1
     ]  # fmt: skip

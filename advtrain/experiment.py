@@ -133,7 +133,7 @@ def _record(config: Config, data: Data, path: Path, parent: Parent | None) -> di
     """The run's provenance: begun, or what is there, made sure to be about the same images."""
     record = provenance.read(path) or {
         "identity": path.name.rpartition("-")[2],
-        "parent": {"run": str(parent.path), "epoch": parent.epoch} if parent else None,
+        "parent": _lineage(parent, config) if parent else None,
         "config_folder": str(config.origin.folder),
         "seed": config.seed,
         "dataset_checksum": data.checksum,
@@ -146,6 +146,19 @@ def _record(config: Config, data: Data, path: Path, parent: Parent | None) -> di
             "(checksum in provenance.json); give the new ones a run of their own with name=..."
         )
     return record
+
+
+def _lineage(parent: Parent, config: Config) -> dict[str, Any]:
+    """What a verdict has to know of the run that this one goes on from."""
+    before = provenance.read(parent.path).get("parent") or {}
+    trained_on = ("dataset", "attack", "objective", "optimizer")
+    return {
+        "run": str(parent.path),
+        "epoch": parent.epoch,
+        "changed": [s for s in trained_on if getattr(config, s) != getattr(parent.config, s)],
+        # The rows taken over that are measured on all images.
+        "whole": [*before.get("whole", []), *([parent.epoch] if parent.finished else [])],
+    }
 
 
 def _take_over(
@@ -188,6 +201,8 @@ def _train(work: _Work, directory: RunDirectory, observer: Observer) -> None:
         again = ["advtrain", "train", f"{directory.path}/config.yaml"]
         if work.parent:
             again += ["--from", str(work.parent.path), *schedule_overrides(config)]
+        runs_dir = directory.path.parent.parent
+        again += ["--runs-dir", str(runs_dir)] if runs_dir != Path("runs") else []
         header = f"Made by advtrain. Repeat with: {shlex.join(again)}"
         directory.write("config.yaml", to_yaml(config, header).encode())
     _write_provenance(work, directory, began)
@@ -216,7 +231,7 @@ def _train(work: _Work, directory: RunDirectory, observer: Observer) -> None:
         observer.warn(f"a loss or weight was not finite in {where}: the run ends here")
         directory.set_status(bad_epoch=progress.epoch, bad_batch=progress.bad_batch)
     directory.set_status(stopped=progress.stopped)  # it tells which rows are measured alike
-    verdict = diagnose_run(directory.path, finished=True).to_json()
+    verdict = diagnose_run(directory.path, state="finished").to_json()
     directory.write("verdict.json", json.dumps(verdict, indent=1, allow_nan=False).encode())
     directory.log(f"verdict: {verdict['headline']}")
     directory.set_status(state="finished")

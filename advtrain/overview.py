@@ -62,7 +62,9 @@ def status_json(runs: list[Run]) -> dict[str, Any]:
 
 
 def _run_json(run: Run) -> dict[str, Any]:
-    status = run.status
+    status = read_status(run.dir)
+    if status is None:
+        return {"run_dir": str(run.dir), "state": "unreadable"}
     return {
         "run_dir": str(run.dir),
         "state": status.shown,
@@ -87,14 +89,18 @@ def print_status(runs: list[Run], folder: Path) -> None:
         table.add_column(column, no_wrap=True)
     table.add_column("run", overflow="fold")  # last, so that a long name squeezes nothing else
     for run in runs:
-        status, last = run.status, run.to_json()["last"]
+        status, name = read_status(run.dir), str(run.dir.relative_to(folder))
+        if status is None:
+            table.add_row("unreadable", *[""] * 4, Text(f"{name}: its status.json is damaged"))
+            continue
+        last = run.to_json()["last"]
         what = status.stopped or status.error
         cells = [
             status.shown,
             f"{status.epoch}/{status.epochs}",
             *(_percent(last.get(f"test_{kind}_acc")) for kind in ("clean", "robust")),
             f"{duration(time.time() - status.heartbeat)} ago",
-            str(run.dir.relative_to(folder)) + (f": {what}" if what else ""),
+            name + (f": {what}" if what else ""),
         ]
         table.add_row(*map(Text, cells))  # as it is: an error may look like markup
     Console().print(table)

@@ -20,7 +20,7 @@ MAY_IMPORT = {
     "config": {"errors"},
     "learning": BOTTOM,
     "diagnosis": BOTTOM,
-    "store": BOTTOM | {"diagnosis"},
+    "store": BOTTOM,
     "diagnose": BOTTOM | {"diagnosis", "store"},
     "observer": BOTTOM,
     "experiment": BOTTOM | {"learning", "diagnose", "store", "observer"},

@@ -14,6 +14,8 @@ import pytest
 import torch
 
 from advtrain import load_config, train
+from advtrain.diagnose import table_of_run
+from advtrain.diagnosis.segments import phases
 from advtrain.observer import Observer
 from advtrain.records import EpochRecord
 from tests import kills
@@ -40,7 +42,7 @@ def test_from_keeps_the_rows_and_the_schedule(
     assert list(metrics.epoch) == list(range(1, 9))
     assert metrics.lr.tolist() == pytest.approx([0.05, 0.05, 0.005] + 5 * [0.0005])
     provenance = json.loads((child / "provenance.json").read_text())
-    assert provenance["parent"] == {"run": str(parent), "epoch": 4}
+    assert provenance["parent"] == {"run": str(parent), "epoch": 4, "changed": [], "whole": [4]}
     assert (child / "best.pt").exists()
 
 
@@ -125,7 +127,8 @@ def test_from_a_run_that_ended_as_not_finite(config: Path, tmp_path: Path) -> No
     assert lines(child.dir)[:3] == lines(parent.dir)[:3]
     assert child.metrics.train_robust_loss.notna().all() and child.status.epoch == 3
     provenance = json.loads((child.dir / "provenance.json").read_text())
-    assert provenance["parent"] == {"run": str(parent.dir), "epoch": 2}
+    kept = {"run": str(parent.dir), "epoch": 2, "changed": [], "whole": []}
+    assert provenance["parent"] == kept
 
 
 def test_from_what_cannot_be_gone_on_from(
@@ -176,3 +179,19 @@ def test_a_best_epoch_of_another_attack_is_not_carried_on(tiny: Path, tmp_path: 
     best = torch.load(child.dir / "best.pt", weights_only=True)["progress"]
     assert best["best_epoch"] > 3 and best["epoch"] == best["best_epoch"]
     assert child.status.epoch >= 6  # patience counts from the child's own first epoch
+
+
+def test_what_changed_and_which_rows_are_of_all_images_is_remembered(
+    config: Path, tmp_path: Path
+) -> None:
+    runs, last = tmp_path / "runs", None
+    for epochs, keys in ((2, []), (4, ["eps=0.2"]), (6, ["eps=0.2", "objective=standard"])):
+        loaded = load_config(config, [f"epochs={epochs}", *keys])
+        last = train(loaded, runs, device="cpu", from_run=last.dir if last else None)
+    assert last is not None
+    parent = json.loads((last.dir / "provenance.json").read_text())["parent"]
+    assert (parent["changed"], parent["whole"]) == (["objective"], [2, 4])
+    table = table_of_run(last.dir)
+    assert (table.carried, table.changed, table.parent) == (4, ("objective",), parent["run"])
+    assert set(table.whole) >= {2, 4, 6}
+    assert phases(table).starts[-2:] == (2, 4), "another eps and another objective"

@@ -6,14 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 import torch
 from torch import nn
 
 from advtrain import load_config, train
 from advtrain.config.schema import Config
 from advtrain.config.validation import problems_of
-from advtrain.learning.attack import pgd
+from advtrain.learning.attack import ascend, pgd
 from advtrain.learning.data.images import Resident
+from advtrain.learning.evaluate import evaluate, own_start
 from advtrain.learning.probe import probe
 from advtrain.learning.stationarity import fosc, gradients
 from advtrain.records import EpochRecord
@@ -66,9 +68,32 @@ def test_it_measures_the_training_attack_as_configured() -> None:
 
 
 def test_the_evaluations_attack_beside_it_is_stronger_than_a_feeble_one() -> None:
-    found = measured(network(20), setting(steps=1, alpha=0.001, start="zero"))
+    model, on = network(3), images()
+    told = Resident(on.images, model(on.images).argmax(1), on.ids)
+    found = measured(model, setting(steps=1, alpha=0.001, start="zero"), told)
     assert found.probe_pgd_acc is not None and found.probe_robust_acc is not None
-    assert found.probe_pgd_acc <= found.probe_robust_acc
+    assert found.probe_pgd_acc < found.probe_robust_acc
+
+
+def test_starts_are_each_examples_own_and_of_several_the_strongest_counts() -> None:
+    on = images()
+    x, y, ids = on.images, on.labels, on.ids
+    model = network(20)
+
+    def losses(restart: int) -> torch.Tensor:
+        x_adv = own_start(x, ids, "linf", 0.1, restart)
+        for _ in range(2):  # the attack, written out
+            x_adv.requires_grad_()
+            loss = nn.functional.cross_entropy(model(x_adv), y)
+            (grad,) = torch.autograd.grad(loss, x_adv)
+            x_adv = (x_adv.detach() + 0.02 * grad.sign()).clamp(x - 0.1, x + 0.1).clamp(0, 1)
+        return nn.functional.cross_entropy(model(x_adv), y, reduction="none").detach()
+
+    one = measured(model, setting(steps=2, alpha=0.02), on).probe_robust_loss
+    assert one == pytest.approx(losses(0).mean().item(), rel=1e-5)
+    three = measured(model, setting(steps=2, alpha=0.02, restarts=3), on).probe_robust_loss
+    best = torch.stack([losses(i) for i in range(3)]).amax(0).mean().item()
+    assert three == pytest.approx(best, rel=1e-5) and best > losses(0).mean().item()
 
 
 def test_gradients_that_vanish_where_the_network_errs_are_counted() -> None:
@@ -88,10 +113,12 @@ def test_gradients_that_vanish_where_the_network_errs_are_counted() -> None:
 
 def test_where_all_is_certain_there_is_no_share_of_the_unsure() -> None:
     on = images()
-    model = network(200)
-    sure = Resident(on.images, model(on.images).argmax(1), on.ids)
-    found = measured(model, setting(eps=0.0001), sure)
-    assert found.probe_vanished is None or found.probe_vanished >= 0
+    model = network(2000)
+    logits = model(on.images)
+    sure = logits.softmax(1).amax(1) > 0.999
+    assert sure.sum() > 10
+    kept = Resident(on.images[sure], logits.argmax(1)[sure], on.ids[sure])
+    assert measured(model, setting(eps=1e-6), kept).probe_vanished is None
 
 
 def test_buffers_gradients_and_flags_stay_as_they_were() -> None:
@@ -119,3 +146,14 @@ def test_switched_off_they_leave_empty_columns_and_the_same_training(
 def test_clean_training_has_no_attack_to_probe(tiny: Path, tmp_path: Path) -> None:
     metrics: pd.DataFrame = train(load_config(tiny, ["objective=standard"]), tmp_path / "r").metrics
     assert metrics[PROBE].isna().all().all() and metrics.test_robust_acc.notna().all()
+
+
+def test_fosc_test_is_that_of_the_evaluations_attack() -> None:
+    model, on = network(3), images()
+    x, y = on.images, on.labels
+    found = evaluate(model, on, norm="linf", eps=0.1, steps=4, doubled=True).fosc
+    start = own_start(x, on.ids, "linf", 0.1, 0)
+    x_adv = ascend(model, x, y, start, norm="linf", eps=0.1, alpha=2.5 * 0.1 / 4, steps=4)
+    grad, _ = gradients(model, x_adv, y)
+    assert found == pytest.approx(fosc(x_adv, x, grad, norm="linf", eps=0.1).mean().item())
+    assert found is not None and found > 1e-3

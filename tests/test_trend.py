@@ -7,11 +7,12 @@ import pytest
 from scipy import stats
 
 from advtrain.diagnosis import rules
-from advtrain.diagnosis.trend import Trend, jitter, means, since_when, trend
+from advtrain.diagnosis.trend import Trend, departs, jitter, means, since_when, trend
 
 
 @pytest.mark.parametrize("n", [8, 15, 50])
 def test_without_autocorrelation_it_is_scipys_theil_sen(n, monkeypatch) -> None:
+    """SciPy rounds the interval's ranks outwards: its ends are the slopes next to ours."""
     monkeypatch.setattr("advtrain.diagnosis.trend._autocorrelation", lambda residuals: 0.0)
     draw = np.random.default_rng(n)
     x = np.sort(draw.choice(100, n, replace=False)).astype(float)
@@ -20,9 +21,12 @@ def test_without_autocorrelation_it_is_scipys_theil_sen(n, monkeypatch) -> None:
     assert found is not None
     theirs = stats.theilslopes(y, x, alpha=0.9)
     assert found.change == pytest.approx(theirs.slope * span)
-    step = 3 * span * np.max(np.diff(np.sort(stats.theilslopes(y, x, alpha=0.5))))
-    assert found.low == pytest.approx(theirs.low_slope * span, abs=step)
-    assert found.high == pytest.approx(theirs.high_slope * span, abs=step)
+    first, second = np.triu_indices(n, 1)
+    slopes = np.sort((y[second] - y[first]) / (x[second] - x[first])) * span
+    for ours, at in ((found.low, theirs.low_slope), (found.high, theirs.high_slope)):
+        near = int(np.argmin(np.abs(slopes - at * span)))
+        least, most = slopes[max(near - 1, 0)], slopes[min(near + 1, len(slopes) - 1)]
+        assert least <= ours <= most
 
 
 def test_an_outlier_moves_it_little() -> None:
@@ -54,9 +58,9 @@ def test_an_interval_that_spans_two_answers_is_unresolved(low, high, said) -> No
 
 
 def test_how_many_epochs_would_tell_is_said_where_waiting_is_advice() -> None:
-    near = Trend(0.0, -0.9, 1.1, 1.0, 0.0, 20)
-    assert near.points_to_resolve(1.0) == 80
-    assert Trend(0.0, -9, 9, 1.0, 0.0, 20).points_to_resolve(1.0) is None
+    assert Trend(0.0, -0.9, 0.6, 1.0, 0.0, 20).points_needed(1.0) == 45
+    assert Trend(0.0, -0.9, 1.1, 1.0, 0.0, 20).points_needed(1.0) is None, "no window has 80"
+    assert Trend(0.0, 0.5, 1.4, 1.0, 0.0, 20).points_needed(1.0) is None, "it is narrow enough"
 
 
 def test_below_five_points_there_is_no_trend() -> None:
@@ -76,6 +80,19 @@ def test_means_trail_and_jitter_ignores_trends() -> None:
     noise = draw.normal(size=2000)
     assert jitter(noise + np.arange(2000)) == pytest.approx(1, rel=0.1)
     assert rules.WINDOW[0] >= rules.SHORTEST_SINCE_JUMP
+
+
+def test_a_huge_or_missing_value_spoils_no_later_mean() -> None:
+    values = np.r_[1e18, np.nan, np.full(8, 2.0)]
+    assert np.isnan(means(values, 3)[3]) and (means(values, 3)[4:] == 2).all()
+
+
+@pytest.mark.parametrize(
+    ("last", "by"), [([2.0] * 3, 1.0), ([2.0] * 2, 1.0), ([2.0], None), ([3.0], 2.0), ([1.3], None)]
+)
+def test_departing_is_three_epochs_beyond_what_matters_or_one_beyond_twice(last, by) -> None:
+    found = departs(np.r_[np.full(30, 1.0), last], matters=0.9)
+    assert found is None if by is None else found == pytest.approx(by)
 
 
 @pytest.mark.parametrize(

@@ -45,11 +45,14 @@ class Merged:
         return missing or any(gap and path[: len(gap)] == gap for gap in self.unread)
 
 
-def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
+def load_config(
+    path: str | Path, overrides: Sequence[str] = (), *, check_imports: bool = True
+) -> Config:
     """The validated config of a YAML file with `KEY=VALUE` overrides applied.
 
-    The folder of the file becomes importable for `import:` names. Raises ConfigError with
-    all problems at once.
+    The folder of the file becomes importable for `import:` names; that their modules are there is
+    checked unless only the curves of a run are wanted. Raises ConfigError with all problems at
+    once.
     """
     path = Path(path)
     merged = read_merged(path)
@@ -61,7 +64,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
             f"{merged.places['sweep',]}: sweep: the config describes several runs; train them with "
             f"`advtrain sweep {path}`"
         )
-    return resolved(merged, path, overrides)
+    return resolved(merged, path, overrides, check_imports=check_imports)
 
 
 def read_merged(path: Path) -> Merged:
@@ -70,11 +73,13 @@ def read_merged(path: Path) -> Merged:
     return _read(path, f"argument '{path}'")
 
 
-def resolved(merged: Merged, path: Path, overrides: Sequence[str]) -> Config:
+def resolved(
+    merged: Merged, path: Path, overrides: Sequence[str], *, check_imports: bool = True
+) -> Config:
     """The validated config of the file's merged values; ConfigError with all problems at once."""
     if not merged.values.get("name") and ("name",) not in merged.places:
         merged.values["name"] = _slug(path.stem)
-    config, found = problems_of(merged.values)
+    config, found = problems_of(merged.values, check_imports=check_imports)
     if config is not None and not found and not merged.problems:
         found = contradictions(config)
     places = Places(path, merged.places)
@@ -108,7 +113,7 @@ def config_folder(path: Path) -> Path:
     try:
         recorded = json.loads((path.parent / "provenance.json").read_text())["config_folder"]
         return Path(str(recorded)).resolve()
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return path.parent
 
 

@@ -141,19 +141,20 @@ DATASETS: dict[str, DatasetInfo] = {
 }  # fmt: skip
 
 
-def known_model(name: str) -> str:
+def known_model(name: str, check_imports: bool = True) -> str:
     """The name, or ValueError with the nearest known one."""
-    return _known(name, list(MODELS), ["torchvision:NAME"])
+    return _known(name, list(MODELS), ["torchvision:NAME"], check_imports)
 
 
-def known_dataset(name: str) -> str:
+def known_dataset(name: str, check_imports: bool = True) -> str:
     """The name, or ValueError with the nearest known one."""
-    return _known(name, [*DATASETS, "image_folder"], [])
+    return _known(name, [*DATASETS, "image_folder"], [], check_imports)
 
 
-def _known(name: str, names: list[str], forms: list[str]) -> str:
+def _known(name: str, names: list[str], forms: list[str], check_imports: bool) -> str:
     if name.startswith("import:"):
-        check_import(name)
+        if check_imports:
+            check_import(name)
     elif name not in names and not any(
         name.startswith(f.partition(":")[0] + ":") and not name.endswith(":") for f in forms
     ):

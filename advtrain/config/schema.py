@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, PrivateAttr, field_validator
+from pydantic import BeforeValidator, Field, PrivateAttr, ValidationInfo, field_validator
 
 from advtrain.config.expressions import evaluate, integer, number
 from advtrain.config.names import known_dataset, known_model
@@ -42,8 +42,8 @@ class Model(Section):
 
     @field_validator("name")
     @classmethod
-    def _known(cls, name: str) -> str:
-        return known_model(name)
+    def _known(cls, name: str, info: ValidationInfo) -> str:
+        return known_model(name, **(info.context or {}))
 
     @field_validator("args")
     @classmethod
@@ -76,8 +76,8 @@ class Dataset(Section):
 
     @field_validator("name")
     @classmethod
-    def _known(cls, name: str) -> str:
-        return known_dataset(name)
+    def _known(cls, name: str, info: ValidationInfo) -> str:
+        return known_dataset(name, **(info.context or {}))
 
     @field_validator("args", "image_size")
     @classmethod

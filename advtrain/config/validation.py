@@ -14,7 +14,9 @@ from advtrain.config.schema import Config
 Problem = tuple[tuple[str | int, ...], str]
 
 
-def problems_of(values: dict[str, Any]) -> tuple[Config | None, list[Problem]]:
+def problems_of(
+    values: dict[str, Any], *, check_imports: bool = True
+) -> tuple[Config | None, list[Problem]]:
     """The config, if the values make one, and all problems found; `values` is not changed."""
     values = {key: _section(key, value) for key, value in values.items()}
     problems: list[Problem] = []
@@ -29,7 +31,8 @@ def problems_of(values: dict[str, Any]) -> tuple[Config | None, list[Problem]]:
                 problems += _sentences(error, ("model", "args"), list(info.args.model_fields))
                 model["args"] = {}
     try:
-        return Config.model_validate(values), problems
+        context = {"check_imports": check_imports}
+        return Config.model_validate(values, context=context), problems
     except ValidationError as error:
         return None, _sentences(error, (), list(Config.model_fields)) + problems
 

@@ -26,6 +26,7 @@ _SENTENCES = {
     "lr_moves": "not yet: flat, but lr is on its way",
     "rising": "not settled: the training loss rises",
     "oscillating": "not settled: the training loss oscillates",
+    "departs": "cannot tell yet: {departs_rule}",
     "train_unresolved": "cannot tell: the training loss is too noisy{train_more}",
     "unresolved": "cannot tell: held-out performance is too noisy{held_more}",
     "no_held_out": "cannot tell: {held_rule}",
@@ -48,6 +49,7 @@ def headline(
         inner=axes["inner"].numbers,
         train_rule=train.rule,
         held_rule=held.rule,
+        departs_rule=train.rule if "departs" in train.numbers else held.rule,
         train_state=train.state.replace("unresolved", "not yet resolved"),
         train_more=_more(train),
         held_more=_more(held),
@@ -65,7 +67,9 @@ def headline(
         text += ", but the lr is spent"
     if converged and axes["inner"].state == "weak":
         text += "; the attack is weak"
-    return text if table.finished or converged is False else f"{text} (still running)"
+    if table.finished or converged is False:
+        return text
+    return f"{text} ({'still running' if table.state == 'running' else table.state})"
 
 
 def _more(axis: Axis) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
 from advtrain.diagnosis import rules
-from advtrain.diagnosis.segments import Phases, window
+from advtrain.diagnosis.segments import Phases, epochs_needed, window
 from advtrain.diagnosis.table import Axis, Floats, Labels, Numbers, Table
 from advtrain.diagnosis.trend import Trend, departs, means, since_when, trend
 
@@ -19,12 +21,16 @@ def split_of(table: Table) -> str:
     return "test" if measured else "val"
 
 
+def _missing(table: Table) -> str:
+    return f"neither test_{table.kind}_acc nor val_{table.kind}_acc is there"
+
+
 def held_out_axis(table: Table, phases: Phases) -> Axis:
     """The first state that fits, from catastrophic overfitting to the trends."""
     prefix = f"{split_of(table)}_{table.kind}"
     accuracies, losses = table.get(f"{prefix}_acc"), table.get(f"{prefix}_loss")
     if not (np.isfinite(accuracies).any() or np.isfinite(losses).any()):
-        return Axis("not_measured", f"no column test_{table.kind}_acc or val_{table.kind}_acc")
+        return Axis("not_measured", _missing(table))
     return (
         _catastrophic(table, accuracies)
         or _collapsed(table, accuracies)
@@ -37,18 +43,19 @@ def _catastrophic(table: Table, accuracies: Floats) -> Axis | None:
     """Multi-step accuracy lost while the single-step one stays (Wong et al. 2020)."""
     if table.kind == "clean" or split_of(table) != "test":
         return None
-    single = table.get("test_fgsm_acc")
-    single = np.where(np.isfinite(single), single, table.get("train_robust_acc"))
+    single, stands_in = single_step(table)
     known = np.isfinite(accuracies) & np.isfinite(single)
     if not known.any():
         return None
     rows = np.flatnonzero(known)
     best = np.maximum.accumulate(accuracies[rows])
-    hold = far_below(accuracies[rows], best) & (
+    hold = (accuracies[rows] < rules.FAR_BELOW_SHARE * best) & (
         single[rows] - accuracies[rows] > rules.FAR_BELOW_POINTS
     )
     if table.labels is not None:
         hold &= best > table.labels.learned
+    if stands_in:  # robust overfitting, which looks alike, leaves multi-step accuracy above chance
+        hold &= accuracies[rows] <= (table.labels or Labels.balanced(10)).chance
     began = since_when(hold)
     if began is None:
         return None
@@ -67,9 +74,17 @@ def _catastrophic(table: Table, accuracies: Floats) -> Axis | None:
     )
 
 
-def far_below(accuracy: Floats, reference: Floats) -> np.ndarray:
-    """Whether an accuracy is less than half of what it is held against."""
-    return np.asarray(accuracy < rules.FAR_BELOW_SHARE * reference)
+def single_step(table: Table) -> tuple[Floats, bool]:
+    """Accuracy under one step, and whether that of the training's own attack stands in for it.
+
+    It does where nothing else was measured, unless that attack is known to take more steps.
+    """
+    measured = table.get("test_fgsm_acc")
+    if np.isfinite(measured).any():
+        return measured, False
+    if table.config is not None and table.config.attack.steps > 1:
+        return measured, False
+    return table.get("train_robust_acc"), table.config is None
 
 
 def _collapsed(table: Table, accuracies: Floats) -> Axis | None:
@@ -81,8 +96,9 @@ def _collapsed(table: Table, accuracies: Floats) -> Axis | None:
     best = float(np.nanmax(smooth))
     if not (smooth[-1] <= limit and best > labels.learned):
         return None
-    above = np.flatnonzero(~(smooth <= limit))[-1]  # of these epochs the last was at chance
-    since = rows[min(int(above), len(rows) - rules.COLLAPSED_EPOCHS)]
+    # The last mean above chance may have epochs at chance in it.
+    above = np.flatnonzero(~(smooth <= limit))[-1] - rules.COLLAPSED_EPOCHS + 1
+    since = rows[above + int(np.argmax(values[above:] <= limit))]
     return Axis(
         "collapsed",
         f"mean accuracy of {rules.COLLAPSED_EPOCHS} measured epochs back at chance",
@@ -138,59 +154,82 @@ def _noise_of_means(values: Floats) -> float:
     return single * math.sqrt((1 + rho) / (1 - rho) / rules.MEAN_OVER)
 
 
+@dataclass(frozen=True)
+class _Judged:
+    """What a curve's trend says: improving, settled, worsening or unresolved, and its numbers."""
+
+    says: str
+    found: Trend
+    numbers: Numbers
+    epochs: tuple[int, int]
+
+
+def _judged(
+    table: Table, values: Floats, phases: Phases, good: str, matters: Callable[[float], float]
+) -> _Judged | None:
+    """The trend over the window against what matters at its level; None below 5 points."""
+    x, y, _ = window(table, np.where(table.comparable, values, np.nan), phases)
+    found = trend(x, y)
+    if found is None:
+        return None
+    level = float(np.median(y))
+    limit = matters(level)
+    direction = found.against(limit)
+    numbers = found.numbers(level, limit)
+    says = {"flat": "settled", "unresolved": direction, good: "improving"}.get(
+        direction, "worsening"
+    )
+    if says == "unresolved":
+        numbers["epochs_needed"] = epochs_needed(found, limit, x, phases)
+    if says == "settled" and (by := departs(y, limit)):
+        says, numbers["departs"] = "unresolved", by
+    return _Judged(says, found, numbers, (int(x[0]), int(x[-1])))
+
+
 def _trends(table: Table, accuracies: Floats, losses: Floats, phases: Phases) -> Axis:
     """Accuracy decides; where its noise forbids that, loss does, unless they contradict."""
-    accuracies, losses = (
-        np.where(table.comparable, values, np.nan) for values in (accuracies, losses)
+    accuracy = _judged(
+        table, accuracies, phases, "rising", lambda level: _accuracy_matters(level, table.images)
     )
-    x, y, _ = window(table, accuracies, phases)
-    by_accuracy = trend(x, y)
-    x_loss, y_loss, _ = window(table, losses, phases)
-    by_loss = trend(x_loss, y_loss)
-    if by_accuracy is None and by_loss is None:
+    loss = _judged(table, losses, phases, "falling", lambda level: rules.TEST_LOSS_SHARE * level)
+    one = accuracy or loss
+    if one is None:
         return Axis("unresolved", "too few measured epochs in this segment",
-                    {"points": len(x), "epochs_needed": rules.WINDOW[0]})  # fmt: skip
-    numbers: Numbers = {}
-    acc_says = loss_says = "unresolved"
-    if by_loss is not None:
-        level = float(np.median(y_loss))
-        loss_matters = rules.TEST_LOSS_SHARE * level
-        loss_says = _word(by_loss.against(loss_matters), good="falling")
-        found = by_loss.numbers(level, loss_matters)
-        numbers |= {f"loss_{key}": value for key, value in found.items()}
-    if by_accuracy is not None:
-        level = float(np.median(y))
-        matters = _accuracy_matters(level, table.images)
-        acc_says = _word(by_accuracy.against(matters), good="rising")
-        if acc_says == "settled" and departs(y, matters):
-            rule = "accuracy is flat, but its last epochs leave where the window rests"
-            numbers |= by_accuracy.numbers(level, matters) | {"low": None, "high": None}
-            return Axis("unresolved", rule, numbers, (int(x[0]), int(x[-1])))
-        numbers |= by_accuracy.numbers(level, matters)
-        if acc_says == "unresolved":
-            numbers["epochs_needed"] = by_accuracy.points_to_resolve(matters)
-    span = (int((x if by_accuracy else x_loss)[0]), int((x if by_accuracy else x_loss)[-1]))
-    state, rule = _decide(acc_says, loss_says, by_accuracy)
-    return Axis(state, rule, numbers, span)
+                    {"epochs_needed": rules.WINDOW[0]})  # fmt: skip
+    numbers: Numbers = dict(accuracy.numbers) if accuracy else {}
+    if loss:
+        numbers |= {f"loss_{key}": value for key, value in loss.numbers.items()}
+    state, rule, by = _decide(accuracy, loss)
+    if by:
+        numbers["departs"] = by
+    return Axis(state, rule, numbers, one.epochs)
 
 
-def _word(direction: str, good: str) -> str:
-    words = {"flat": "settled", "unresolved": "unresolved", good: "improving"}
-    return words.get(direction, "worsening")
+def _decide(accuracy: _Judged | None, loss: _Judged | None) -> tuple[str, str, float | None]:
+    """State and rule; and by how much the last epochs depart, if that is why it is unresolved."""
+    one = accuracy if accuracy and accuracy.says != "unresolved" else None
+    if accuracy and "departs" in accuracy.numbers:
+        one = accuracy
+    elif one is None and loss and (accuracy is None or _agrees(loss, accuracy.found)):
+        one = loss
+    what = "accuracy" if one is accuracy else "loss"
+    if one is None or (one.says == "unresolved" and "departs" not in one.numbers):
+        return "unresolved", "the 90% intervals of accuracy and loss span two answers", None
+    if by := one.numbers.get("departs"):
+        rule = f"held-out {what} was flat, but its last epochs leave that level"
+        return "unresolved", rule, float(by)
+    noisy = " (accuracy is too noisy to tell)" if one is loss and accuracy else ""
+    rule = f"by the 90% interval of {what}'s change over the window{noisy}"
+    return one.says, rule, None
 
 
-def _decide(acc_says: str, loss_says: str, accuracy: Trend | None) -> tuple[str, str]:
-    if acc_says != "unresolved":
-        return acc_says, "by the 90% interval of accuracy's change over the window"
-    rule = "by the 90% interval of the loss's change over the window"
-    if accuracy is None:
-        return loss_says, rule
-    contradicted = (loss_says == "improving" and accuracy.change < 0) or (
-        loss_says == "worsening" and accuracy.change > 0
+def _agrees(loss: _Judged, accuracy: Trend) -> bool:
+    """Whether what the loss says may be true of an accuracy whose interval spans two answers."""
+    if loss.says == "settled":
+        return accuracy.low <= 0 <= accuracy.high
+    return {"improving": accuracy.change >= 0, "worsening": accuracy.change <= 0}.get(
+        loss.says, True
     )
-    if loss_says == "unresolved" or contradicted:
-        return "unresolved", "the 90% intervals of accuracy and loss span two answers"
-    return loss_says, rule + " (accuracy is too noisy to tell)"
 
 
 def _accuracy_matters(level: float, images: int | None) -> float:
@@ -207,7 +246,7 @@ def level_axis(table: Table) -> Axis:
     accuracies = table.get(prefix)
     rows = np.flatnonzero(np.isfinite(accuracies))[-rules.RECENT :]
     if not len(rows):
-        return Axis("not_measured", f"no column test_{table.kind}_acc or val_{table.kind}_acc")
+        return Axis("not_measured", _missing(table))
     accuracy = float(accuracies[rows].mean())
     # Two balanced classes are the easiest guess there is.
     labels = table.labels or Labels.balanced(2)

@@ -1,21 +1,22 @@
 """Every threshold of the verdict, in one place, each with its reason.
 
 Accuracies are fractions, losses nats. A change to any rule raises VERSION, which verdict.json
-carries, so that an old verdict can be told from today's.
+carries, so that an old verdict can be told from today's. What counts as an unsure example or a
+vanished gradient is part of a measurement: learning/probe.py.
 """
 
 from __future__ import annotations
 
-VERSION = 1
+VERSION = 2
 
 # Trends
 CONFIDENCE_Z = 1.645  # two-sided 90%
 WINDOW = (8, 50)  # epochs: fewer tell no trend from noise, older ones tell of another phase
 TRANSIENT = 1 / 3  # of a segment: after a jump of lr the loss falls steeply before it settles
 SMOOTH_TRANSIENT = 3 / 4  # under a smooth schedule only the last, slow part tells where it ends
-NEEDED_MOST = 5  # times the window: a wait for more epochs than that is no advice
 PRIOR_AUTOCORRELATION = 0.1  # of published curves: near 0 in flat phases, up to .5 late in a run
 MOST_AUTOCORRELATION = 0.5
+LIMIT_AUTOCORRELATION = 0.8  # of an estimate: beyond it a short series is taken for a trend
 PRIOR_WEIGHT = 4  # epochs' worth of belief in it; a few epochs cannot tell by themselves
 SHORT_SERIES_BIAS = 2.5  # of an estimated autocorrelation, times the epochs: with these three the
 # intervals cover 87 to 93% for autocorrelations of .5 to 0 (python -m tests.curves)
@@ -26,11 +27,12 @@ TEST_LOSS_SHARE = 0.02
 ACCURACY_POINTS = 0.01
 ACCURACY_SE = 2  # standard errors of the paired difference of two epochs on the same images
 PAIRED_CORRELATION = 0.9  # of hits on the same images some epochs apart: few change sides
-DEPARTS_SD = 4  # of single epochs' noise, by which the last three leave a window that was flat
+DEPARTS_SD = 4  # of single epochs' noise, by which the last epochs leave a window that was flat
+DEPARTS_EPOCHS = 3  # by the median of so many; by the last alone if it lies twice as far away
 BAND = 0.03  # "unresolved" within 3 points either way settles the practical question
 
 # Segments
-JUMP_RATIO, CONSTANT_BEFORE = 1.5, 5  # foreign lr columns: a jump, after so many equal epochs
+JUMP_RATIO, CONSTANT_BEFORE = 1.5, 5  # lr columns: a jump, after so many equal epochs
 EXHAUSTED = 0.02  # of the peak lr: two tenfold drops, or a smooth schedule's end
 
 # Train axis
@@ -40,6 +42,9 @@ CHANCE_SHARE, CHANCE_POINTS = 0.5, 0.05  # above the majority class: still chanc
 DIVERGED_NATS, DIVERGED_SHARE, DIVERGED_EPOCHS = 0.2, 0.1, 3
 DIVERGED_SD = 6  # of a three-epoch mean's noise; the minimum of a noisy curve is low by chance
 SWING_SHARE = 0.1  # of the loss's whole descent, from epoch to epoch
+TREND_DESPITE_SWINGS = (
+    1.0  # widths of its 90% interval: 3 sd; of pure swings a tenth exceed it once
+)
 SWING_NATS = 0.05  # below which swings of a loss that hardly fell are only noise
 
 # Held-out axis
@@ -56,3 +61,8 @@ COLLAPSED_EPOCHS = 3  # at chance in a row; shorter collapses are known to recov
 WEAK_SHARE = 0.1  # of robust minus clean loss, gained by doubling the attack's steps
 LEAST_GAIN = 0.01  # nats of robust minus clean loss, below which its share is noise
 VANISHED_SHARE = 0.5  # of the examples that are misclassified or of low confidence
+
+# Seeds
+SEEDS_Z = 1.96  # two-sided 95%
+OUTLIER = 3.0  # times the other seeds' range, by which one seed decides the impression
+LEAST_RANGE = 0.02  # two points are no impression to decide

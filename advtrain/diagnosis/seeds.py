@@ -9,20 +9,19 @@ from typing import Any
 
 import numpy as np
 
+from advtrain.diagnosis import rules
 from advtrain.diagnosis.held_out import split_of
 from advtrain.diagnosis.table import Table
 from advtrain.diagnosis.verdict import Verdict
 
-_Z = 1.96  # 95%
-_OUTLIER = 3.0  # times the spread of the other seeds
-
 
 @dataclass(frozen=True)
 class Seeds:
-    """How many of a cell's seeds converge (95% Wilson interval), and how they spread."""
+    """How many of a cell's finished seeds converge (95% Wilson interval), and how they spread."""
 
     paths: tuple[str, ...]
     seeds: int
+    unfinished: int
     converged: int
     low: float
     high: float
@@ -43,7 +42,7 @@ class Seeds:
             text += f"; final accuracy {self.mean:.1%}, sd {100 * self.sd:.1f} points"
         if self.decided_by is not None:
             text += f"; seed {self.decided_by} alone makes the spread"
-        return text
+        return f"{text}; {self.unfinished} unfinished" if self.unfinished else text
 
     def to_json(self) -> dict[str, Any]:
         """The object of `diagnose --json`."""
@@ -52,14 +51,17 @@ class Seeds:
 
 def over_seeds(paths: list[str], tables: list[Table], verdicts: list[Verdict]) -> Seeds:
     """The runs of one cell taken together."""
-    converged = sum(verdict.converged is True for verdict in verdicts)
-    low, high = wilson(converged, len(verdicts))
-    finals = [_final(table) for table in tables]
+    done = [table for table in tables if table.finished]
+    judged = [v for v, table in zip(verdicts, tables, strict=True) if table.finished]
+    converged = sum(verdict.converged is True for verdict in judged)
+    low, high = wilson(converged, len(judged))
+    finals = [_final(table) for table in done]
     known = [value for value in finals if value is not None]
-    seeds = [table.config.seed if table.config else i for i, table in enumerate(tables)]
+    seeds = [table.config.seed for table in done if table.config]
     return Seeds(
         tuple(paths),
-        len(verdicts),
+        len(judged),
+        len(tables) - len(judged),
         converged,
         low,
         high,
@@ -67,7 +69,7 @@ def over_seeds(paths: list[str], tables: list[Table], verdicts: list[Verdict]) -
         sd=float(np.std(known, ddof=1)) if len(known) > 1 else None,
         least=min(known, default=None),
         most=max(known, default=None),
-        decided_by=_decided_by(finals, seeds) if len(known) == len(finals) else None,
+        decided_by=_decided_by(known, seeds) if len(known) == len(seeds) else None,
     )
 
 
@@ -77,21 +79,23 @@ def _final(table: Table) -> float | None:
     return float(known[-1]) if len(known) else None
 
 
-def _decided_by(finals: Sequence[float | None], seeds: list[int]) -> int | None:
+def _decided_by(finals: Sequence[float], seeds: list[int]) -> int | None:
     """The seed that lies farther from the others' median than three times their range."""
     values = np.array(finals, dtype=float)
     if len(values) < 3:
         return None
     for i, seed in enumerate(seeds):
         others = np.delete(values, i)
-        spread = max(float(np.ptp(others)), 0.02)  # two points are no impression to decide
-        if abs(values[i] - np.median(others)) > _OUTLIER * spread:
+        spread = max(float(np.ptp(others)), rules.LEAST_RANGE)
+        if abs(values[i] - np.median(others)) > rules.OUTLIER * spread:
             return seed
     return None
 
 
-def wilson(hits: int, count: int, z: float = _Z) -> tuple[float, float]:
-    """Interval of a share (Wilson 1927): sensible where hits are 0 or all."""
+def wilson(hits: int, count: int, z: float = rules.SEEDS_Z) -> tuple[float, float]:
+    """Interval of a share (Wilson 1927): sensible where hits are 0 or all; of none, 0 to 1."""
+    if not count:
+        return 0.0, 1.0
     share, square = hits / count, z * z
     middle = (share + square / (2 * count)) / (1 + square / count)
     half = (

@@ -11,6 +11,7 @@ from advtrain.config.optimization import Cosine, Cyclic, Piecewise
 from advtrain.config.schema import Config
 from advtrain.diagnosis import rules
 from advtrain.diagnosis.table import Floats, Table
+from advtrain.diagnosis.trend import Trend
 
 
 @dataclass(frozen=True)
@@ -30,32 +31,48 @@ class Phases:
 
 
 def phases(table: Table) -> Phases:
-    """The segments of a run by its configured schedule, of a foreign CSV by its lr column."""
-    rows, lr = len(table), table.get("lr")
-    config = table.config
+    """The segments of a run by its configured schedule, of a foreign CSV by its lr column.
+
+    Epochs that were taken over from another run were made by its config, so there, too, the
+    columns tell; and where what is trained changed, a segment begins.
+    """
+    rows, lr, eps, config = len(table), table.get("lr"), table.get("eps"), table.config
     if config is None:
-        starts = _foreign(lr)
         known = lr[np.isfinite(lr)]
         smooth = len(known) > 1 and 2 * len(set(known.tolist())) > len(known)
         constant = len(set(known.tolist())) <= 1
+        starts = tuple(sorted({0, *_jumps(lr), *_settlings(eps)}))
         return Phases(starts, None, _spent(lr), constant, smooth, 0)
     schedule, done = config.schedule, int(table.epoch[-1]) if rows else 0
     warm = math.ceil(max(schedule.warmup, schedule.eps_warmup))
-    jumps = milestones(config)
-    edges = {end for end in (warm, *map(math.ceil, jumps)) if 0 < end < done}
-    starts = tuple(sorted({0} | {int(np.searchsorted(table.epoch, e + 1)) for e in edges}))
+    drops = milestones(config)
+    edges = {end for end in (warm, *map(math.ceil, drops)) if table.carried < end < done}
+    taken = int(np.searchsorted(table.epoch, table.carried + 1))
+    starts = tuple(sorted(
+        {0, *_taken_over(table, taken)}
+        | {int(np.searchsorted(table.epoch, e + 1)) for e in edges}
+    ))  # fmt: skip
     smooth = isinstance(schedule, Cosine | Cyclic)
-    pending = [math.ceil(j) for j in jumps if done <= math.ceil(j) < config.training.epochs]
+    pending = [math.ceil(d) for d in drops if done <= math.ceil(d) < config.training.epochs]
     if table.finished:  # early stopping too
         pending = []
     return Phases(
         starts,
         min(pending, default=None),
         (smooth and done >= config.horizon) or _spent(lr),
-        not smooth and not jumps,
+        not smooth and not drops,
         smooth,
         min(int(np.searchsorted(table.epoch, warm + 1)), max(0, rows - 1)),
     )
+
+
+def _taken_over(table: Table, rows: int) -> set[int]:
+    """Segment starts within the rows that another run made, and where this one goes on."""
+    if not 0 < rows < len(table):
+        return set()
+    lr, eps = table.get("lr"), table.get("eps")
+    goes_on = table.changed or _jumped(lr[rows - 1], lr[rows])
+    return {*_jumps(lr[:rows]), *_settlings(eps[:rows])} | ({rows} if goes_on else set())
 
 
 def window(table: Table, values: Floats, phases: Phases) -> tuple[Floats, Floats, Floats]:
@@ -67,9 +84,22 @@ def window(table: Table, values: Floats, phases: Phases) -> tuple[Floats, Floats
     known = np.isfinite(values[segment])
     x, y = table.epoch[segment][known].astype(float), values[segment][known]
     shortest, longest = rules.WINDOW
-    transient = rules.SMOOTH_TRANSIENT if phases.smooth else rules.TRANSIENT
-    size = min(max(round(len(x) * (1 - transient)), shortest), longest, len(x))
+    size = min(max(round(len(x) * (1 - _transient(phases))), shortest), longest, len(x))
     return x[len(x) - size :], y[len(y) - size :], y
+
+
+def epochs_needed(found: Trend, matters: float, x: Floats, phases: Phases) -> int | None:
+    """About how many epochs of this segment would tell; None where more of them would not."""
+    points = found.points_needed(matters)
+    if points is None or len(x) < 2:
+        return None
+    every = float(np.median(np.diff(x)))  # epochs from one measurement to the next
+    return math.ceil(points * every / (1 - _transient(phases)))
+
+
+def _transient(phases: Phases) -> float:
+    """The share of a segment that is left out at its beginning."""
+    return rules.SMOOTH_TRANSIENT if phases.smooth else rules.TRANSIENT
 
 
 def milestones(config: Config) -> list[float]:
@@ -88,17 +118,26 @@ def _spent(lr: Floats) -> bool:
     )
 
 
-def _foreign(lr: Floats) -> tuple[int, ...]:
-    """Segment starts: where a long constant lr changes by much."""
-    starts, equal = [0], 1
+def _jumps(lr: Floats) -> list[int]:
+    """Rows where a learning rate that was constant for long changes by much."""
+    starts, equal = [], 1
     for row in range(1, len(lr)):
-        before, now = lr[row - 1], lr[row]
-        if now == before:
+        if lr[row] == lr[row - 1]:
             equal += 1
             continue
-        if before > 0 and now > 0:
-            ratio = max(now / before, before / now)
-            if ratio > rules.JUMP_RATIO and equal >= rules.CONSTANT_BEFORE:
-                starts.append(row)
+        if _jumped(lr[row - 1], lr[row]) and equal >= rules.CONSTANT_BEFORE:
+            starts.append(row)
         equal = 1
-    return tuple(starts)
+    return starts
+
+
+def _settlings(eps: Floats) -> list[int]:
+    """Rows at which eps arrives where it then stays: any other eps is another problem."""
+    moved = np.isfinite(eps[1:]) & np.isfinite(eps[:-1]) & ~np.isclose(eps[1:], eps[:-1])
+    arrived = moved & ~np.append(moved[1:], False)
+    return [int(row) + 1 for row in np.flatnonzero(arrived)]
+
+
+def _jumped(before: float, now: float) -> bool:
+    """Whether one is by much the other's multiple; False where that is not known."""
+    return bool(max(before, now) > rules.JUMP_RATIO * min(before, now) > 0)

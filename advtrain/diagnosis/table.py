@@ -13,7 +13,7 @@ from advtrain.config.schema import Config
 from advtrain.diagnosis import rules
 
 Floats = NDArray[np.float64]
-Numbers = dict[str, float | int | str | None]
+Numbers = dict[str, float | int | None]
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,9 @@ class Table:
 
     `columns` are named as in records.py, accuracies fractions, losses nats. `config` is that of
     one's own run; of someone else's there may be neither that nor `labels`. `images` are those
-    behind the held-out figures, but for the epochs in `whole`, which are measured on more.
+    behind the held-out figures, but for the epochs in `whole`, which are measured on all of
+    `test_images`. The first `carried` epochs are those of the run `parent`, from which this one
+    goes on; `changed` are the sections in which their configs differ.
     """
 
     epoch: NDArray[np.int64]
@@ -56,12 +58,21 @@ class Table:
     labels: Labels | None = None
     images: int | None = None
     whole: tuple[int, ...] = ()
-    finished: bool = True
+    test_images: int | None = None
+    parent: str | None = None
+    carried: int = 0
+    changed: tuple[str, ...] = ()
+    state: str = "finished"  # as `advtrain status` shows it
     bad_epoch: int | None = None  # since which a loss or weight was not finite
     notes: tuple[str, ...] = field(default=())  # how the table was read, where that matters
 
     def __len__(self) -> int:
         return len(self.epoch)
+
+    @property
+    def finished(self) -> bool:
+        """Whether there are no epochs to come."""
+        return self.state == "finished"
 
     def get(self, name: str) -> Floats:
         """A column; all NaN if there is none."""
@@ -82,7 +93,8 @@ class Table:
         """Whether there is no adversary in the training."""
         if self.config is not None:
             return self.config.objective.name == "standard"
-        return not self.has("train_robust_loss") and not self.has("test_robust_acc")
+        names = [n for n in self.columns if "_robust_" in n or n.startswith(("probe", "test_fgsm"))]
+        return not any(self.has(name) for name in names)
 
     @property
     def kind(self) -> str:

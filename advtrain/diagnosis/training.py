@@ -7,9 +7,9 @@ import math
 import numpy as np
 
 from advtrain.diagnosis import rules
-from advtrain.diagnosis.segments import Phases, window
+from advtrain.diagnosis.segments import Phases, epochs_needed, window
 from advtrain.diagnosis.table import Axis, Floats, Numbers, Table
-from advtrain.diagnosis.trend import Trend, departs, jitter, means, trend
+from advtrain.diagnosis.trend import departs, jitter, means, trend
 
 
 def train_axis(table: Table, phases: Phases) -> Axis:
@@ -34,7 +34,7 @@ def _nonfinite(table: Table) -> Axis | None:
 def _not_measured(table: Table, losses: Floats) -> Axis | None:
     if np.isfinite(losses).any():
         return None
-    return Axis("not_measured", f"no column train_{table.kind}_loss")
+    return Axis("not_measured", f"train_{table.kind}_loss is not there")
 
 
 def _too_short(table: Table, phases: Phases) -> Axis | None:
@@ -44,7 +44,7 @@ def _too_short(table: Table, phases: Phases) -> Axis | None:
     span = (int(table.epoch[0]), int(table.epoch[-1]))
     if rows < rules.SHORTEST:
         rule = f"fewer than {rules.SHORTEST} epochs"
-    elif table.epoch[-1] <= warmup:  # the loss rises as the attack grows
+    elif warmup and table.epoch[-1] <= warmup:  # the loss rises as the attack grows
         rule = f"eps still rises, until epoch {math.ceil(warmup)}"
     elif len(phases.starts) > 1 and since < rules.SHORTEST_SINCE_JUMP:
         rule = f"fewer than {rules.SHORTEST_SINCE_JUMP} epochs since lr or eps last changed"
@@ -59,6 +59,7 @@ def _stuck(table: Table, losses: Floats, accuracies: Floats) -> Axis | None:
         return None
     limit, least = labels.chance, rules.STUCK_ENTROPY * labels.entropy
     hits = np.where(np.isfinite(accuracies), accuracies, table.get(f"test_{table.kind}_acc"))
+    hits = _filled(hits)  # it may be measured more seldom than the loss
     # Of few images, single accuracies stray above the limit.
     at_chance = (losses >= least) & ((hits <= limit) | (means(hits) <= limit))
     moving = np.flatnonzero(~at_chance)
@@ -80,6 +81,15 @@ def _stuck(table: Table, losses: Floats, accuracies: Floats) -> Axis | None:
     )
 
 
+def _filled(values: Floats) -> Floats:
+    """With each gap holding the value before it, the first one the value after it."""
+    known = np.flatnonzero(np.isfinite(values))
+    if not len(known):
+        return values
+    before = np.searchsorted(known, np.arange(len(values)), side="right") - 1
+    return np.asarray(values[known[np.maximum(before, 0)]])
+
+
 def _moving(table: Table, losses: Floats, phases: Phases) -> Axis:
     x, y, segment = window(table, losses, phases)
     found = trend(x, y)
@@ -93,17 +103,24 @@ def _moving(table: Table, losses: Floats, phases: Phases) -> Axis:
     if diverged := _diverged(segment):
         return Axis("diverged", diverged[0], numbers | diverged[1], span)
     direction = found.against(matters)
-    if direction == "flat" and departs(y, matters):
-        rule = "flat, but the last epochs leave where the window rests"
-        return Axis("unresolved", rule, numbers, span)
+    if direction == "flat" and (by := departs(y, matters)):
+        rule = "the training loss was flat, but its last epochs leave that level"
+        return Axis("unresolved", rule, numbers | {"departs": by}, span)
     swing = float(np.mean(np.abs(np.diff(y))))
     start = max(float(losses[np.isfinite(losses)][0]), table.labels.entropy if table.labels else 0)
     numbers |= {"swing": swing, "descent": start - level}
     swings = swing > max(rules.SWING_SHARE * (start - level), rules.SWING_NATS)
-    if swings and abs(found.change) <= found.high - found.low:  # a trend would be 3 sd from none
-        rule = f"no trend, but swings above {rules.SWING_SHARE:.0%} of the loss's descent"
+    trendless = abs(found.change) <= rules.TREND_DESPITE_SWINGS * (found.high - found.low)
+    if swings and trendless:
+        rule = f"no clear trend, but swings above {rules.SWING_SHARE:.0%} of the loss's descent"
         return Axis("oscillating", rule, numbers, span)
-    return Axis(*said(direction, "descending", "rising", found, matters, numbers), span)
+    if direction == "unresolved":
+        rule = f"the 90% interval of the change spans two answers (what matters: {matters:.3g})"
+        numbers |= {"epochs_needed": epochs_needed(found, matters, x, phases)}
+        return Axis(direction, rule, numbers, span)
+    inside = "within" if direction == "flat" else "beyond"
+    rule = f"the 90% interval of the change over the window lies {inside} {matters:.3g}"
+    return Axis({"falling": "descending"}.get(direction, direction), rule, numbers, span)
 
 
 def _diverged(segment: Floats) -> tuple[str, Numbers] | None:
@@ -118,22 +135,3 @@ def _diverged(segment: Floats) -> tuple[str, Numbers] | None:
         return None
     rule = f"the last {count} losses lie above the segment's minimum by {most - lowest:.3g} or more"
     return rule, {"minimum": lowest, "limit": most}
-
-
-def said(
-    direction: str,
-    falling: str,
-    rising: str,
-    found: Trend,
-    matters: float,
-    numbers: Numbers,
-) -> tuple[str, str, Numbers]:
-    """State, rule and numbers for a direction, in the axis' own words."""
-    if direction == "unresolved":
-        numbers = numbers | {"epochs_needed": found.points_to_resolve(matters)}
-        rule = f"the 90% interval of the change spans two answers (what matters: {matters:.3g})"
-        return "unresolved", rule, numbers
-    state = {"falling": falling, "rising": rising, "flat": "flat"}[direction]
-    inside = "within" if direction == "flat" else "beyond"
-    rule = f"the 90% interval of the change over the window lies {inside} {matters:.3g}"
-    return state, rule, numbers

@@ -33,13 +33,15 @@ class Trend:
             return "flat"
         return "unresolved"
 
-    def points_to_resolve(self, matters: float) -> int | None:
-        """About how many epochs would make the interval as wide as what matters; None: too many.
+    def points_needed(self, matters: float) -> int | None:
+        """About how many points would make the interval as narrow as what matters.
 
-        The interval of the change over a window narrows with the square root of its epochs.
+        It narrows with the square root of the points. None if it is as narrow, or if no window
+        has so many.
         """
-        times = max(1.0, (self.high - self.low) / matters) ** 2
-        return math.ceil(self.points * times) if times <= rules.NEEDED_MOST else None
+        times = (self.high - self.low) / matters
+        needed = math.ceil(self.points * times**2)
+        return needed if times > 1 and needed <= rules.WINDOW[1] else None
 
     def numbers(self, level: float, matters: float) -> Numbers:
         """What an axis reports of it."""
@@ -85,7 +87,9 @@ def _autocorrelation(residuals: Floats) -> float:
     if power == 0 or n <= rules.SHORTEST_SINCE_JUMP:
         return rules.PRIOR_AUTOCORRELATION
     raw = float(residuals[1:] @ residuals[:-1]) / power
-    unbiased = min(max((n * raw + rules.SHORT_SERIES_BIAS) / (n - 4), 0.0), 0.8)
+    unbiased = min(
+        max((n * raw + rules.SHORT_SERIES_BIAS) / (n - 4), 0.0), rules.LIMIT_AUTOCORRELATION
+    )
     weight = rules.PRIOR_WEIGHT
     return (n * unbiased + weight * rules.PRIOR_AUTOCORRELATION) / (n + weight)
 
@@ -101,8 +105,7 @@ def means(values: Floats, over: int = rules.MEAN_OVER) -> Floats:
     """Trailing means over so many values; the first `over - 1` are NaN."""
     result = np.full(len(values), np.nan)
     if len(values) >= over:
-        sums = np.cumsum(np.insert(values, 0, 0.0))
-        result[over - 1 :] = (sums[over:] - sums[:-over]) / over
+        result[over - 1 :] = np.lib.stride_tricks.sliding_window_view(values, over).mean(axis=1)
     return result
 
 
@@ -110,16 +113,23 @@ def jitter(values: Floats) -> float:
     """Robust sd of a curve's epoch-to-epoch noise, from its differences (trend-free)."""
     if len(values) < 3:
         return 0.0
-    steps = np.diff(values)
-    return float(1.4826 * np.median(np.abs(steps - np.median(steps))) / np.sqrt(2))
+    # Over two epochs, since a curve that goes up and down by turns has no median step.
+    drift = float(np.median(values[2:] - values[:-2])) / 2
+    return float(1.4826 * np.median(np.abs(np.diff(values) - drift)) / np.sqrt(2))
 
 
-def departs(values: Floats, matters: float) -> bool:
-    """Whether the last epochs have left where the window rests; slopes are blind to its end."""
-    away = np.abs(values - np.median(values))
-    noise = jitter(values)
-    lasting = float(np.median(away[-3:])) > max(matters, rules.DEPARTS_SD * noise)
-    return lasting or float(away[-1]) > max(2 * matters, 2 * rules.DEPARTS_SD * noise)
+def departs(values: Floats, matters: float) -> float | None:
+    """By how much the last epochs have left where the window rests, if they have.
+
+    Slopes are blind to a window's end.
+    """
+    away = values - np.median(values)
+    recent = float(np.median(away[-rules.DEPARTS_EPOCHS :]))
+    limit = max(matters, rules.DEPARTS_SD * jitter(values))
+    if abs(recent) > limit:
+        return recent
+    last = float(away[-1])
+    return last if abs(last) > 2 * limit else None
 
 
 def since_when(holds: NDArray[np.bool_]) -> int | None:

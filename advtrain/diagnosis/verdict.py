@@ -61,6 +61,12 @@ def diagnose(table: Table, run: str = "RUN") -> Verdict:
     )
 
 
+def unjudged(reason: str) -> Verdict:
+    """No verdict, and why: of a run without an epoch, or with a file that cannot be read."""
+    axes = {name: Axis("not_measured", reason) for name in AXES}
+    return Verdict(None, "unjudged", f"cannot tell: {reason}", None, axes)
+
+
 def _decide(axes: dict[str, Axis], phase: Phases) -> tuple[bool | None, str]:
     """Whether it converged, and the state that says so."""
     inner, train, held_out, level = (axes[name].state for name in AXES)
@@ -74,7 +80,7 @@ def _decide(axes: dict[str, Axis], phase: Phases) -> tuple[bool | None, str]:
             return False, state
     if train in ("too_short", "not_measured"):
         return None, train
-    if level == "not_measured" and axes["level"].numbers == {}:
+    if level == "not_measured" and axes["level"].epochs is None:
         return None, "no_held_out"
     if level != "above_chance":
         return None, {"at_chance": level, "unresolved": "level_unresolved"}.get(
@@ -88,10 +94,15 @@ def _decide(axes: dict[str, Axis], phase: Phases) -> tuple[bool | None, str]:
         return (True if rested else None), held_out
     if held_out == "worsening":  # whatever training does: more of it is no remedy
         return None, held_out
+    departing = axes["train"].numbers.get("departs") or 0
+    if departing > 0 or (departing and not phase.exhausted):
+        return None, "departs"
     if not rested:
         return None, {"unresolved": "train_unresolved", "flat": "lr_moves"}.get(train, train)
     if held_out == "settled":
         return True, held_out
+    if "departs" in axes["held_out"].numbers:
+        return None, "departs"
     if held_out == "unresolved":
         return (True, "within_band") if _within_band(axes["held_out"]) else (None, "unresolved")
     return None, "no_held_out" if held_out == "not_measured" else held_out

@@ -7,7 +7,7 @@ from functools import partial
 from torch import nn
 
 from advtrain.config.schema import Config
-from advtrain.learning.attack import ascend, judge, mode
+from advtrain.learning.attack import ascend, judge, mode, strongest
 from advtrain.learning.data.images import Images, in_turn
 from advtrain.learning.evaluate import own_start
 from advtrain.learning.stationarity import fosc, gradients, reach
@@ -21,19 +21,23 @@ _VANISHED = 1e-4  # nats that the linearised loss can move across the ball
 def probe(model: nn.Module, images: Images, config: Config, record: EpochRecord) -> None:
     """Fill the record's `probe_*` columns and fosc_train; images are few, so one batch.
 
-    The training attack runs as configured, at full eps and from a start of each example's own;
-    it is then carried on to twice its steps, and the evaluation's attack runs beside it.
+    The training attack runs at full eps, in eval mode and from starts of each example's own; it is
+    then carried on to twice its steps, and the evaluation's attack runs beside it.
     """
     attack = config.attack
     (x, y, ids), *_ = images.batches(in_turn(len(images), len(images)))
     climb = partial(ascend, model, x, y, norm=attack.norm, eps=attack.eps)
     with mode(model, "eval"):
-        start = own_start(x, ids, attack.norm, attack.eps, 0)
-        x_adv = climb(x if attack.start == "zero" else start, alpha=attack.step_size,
-                      steps=attack.steps)  # fmt: skip
+        starts = [own_start(x, ids, attack.norm, attack.eps, i) for i in range(attack.restarts)]
+        found = (
+            climb(x if attack.start == "zero" else start, alpha=attack.step_size,
+                  steps=attack.steps)
+            for start in starts
+        )  # fmt: skip
+        x_adv, *_ = strongest(model, found, y)
         further = climb(x_adv, alpha=attack.step_size, steps=attack.steps)
         steps = config.evaluation.steps
-        strong = climb(start, alpha=2.5 * attack.eps / steps, steps=steps)
+        strong = climb(starts[0], alpha=2.5 * attack.eps / steps, steps=steps)
         clean, robust, doubled, pgd = (
             judge(model, each, y) for each in (x, x_adv, further, strong)
         )

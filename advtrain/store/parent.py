@@ -19,6 +19,7 @@ class Parent:
     path: Path
     epoch: int
     config: Config
+    finished: bool  # with a last row that is measured on all images
 
     @property
     def name(self) -> str:
@@ -38,7 +39,8 @@ def read_parent(path: Path) -> Parent:
         raise AdvtrainError(f"argument '--from {path}': no last.pt, so nothing to go on from")
     # The epoch that ended a run as not finite has no checkpoint.
     epoch = status.epoch - 1 if status.stopped == "nonfinite" else status.epoch
-    return Parent(path, epoch, load_config(path / "config.yaml"))
+    finished = status.state == "finished" and status.stopped != "nonfinite"
+    return Parent(path, epoch, load_config(path / "config.yaml"), finished)
 
 
 def continued(config: Config, parent: Parent) -> Config:

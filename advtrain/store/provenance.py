@@ -55,7 +55,7 @@ def read(run: Path) -> dict[str, Any]:
         found = json.loads(file.read_text())
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         found = None
     if not isinstance(found, dict) or not {"dataset_checksum", "sessions"} <= found.keys():
         raise AdvtrainError(

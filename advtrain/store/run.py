@@ -38,12 +38,17 @@ class Run:
 
     @property
     def verdict(self) -> dict[str, Any] | None:
-        """verdict.json, or None if the run has none."""
+        """verdict.json, or None if the run has none; AdvtrainError if it is damaged."""
+        file = self.dir / "verdict.json"
         try:
-            found: dict[str, Any] = json.loads((self.dir / "verdict.json").read_text())
+            found: dict[str, Any] = json.loads(file.read_text())
             return found
         except FileNotFoundError:
             return None
+        except (OSError, ValueError, RecursionError):
+            raise AdvtrainError(
+                f"{file}: cannot be read; `advtrain diagnose` judges anew"
+            ) from None
 
     def to_json(self) -> dict[str, Any]:
         """The object that `advtrain train --json` prints."""
@@ -71,6 +76,4 @@ def runs_below(folder: Path) -> list[Run]:
     """The runs in a folder, by path; AdvtrainError if there is no such folder."""
     if not folder.is_dir():
         raise AdvtrainError(f"{folder}: no such folder")
-    return [
-        Run(file.parent) for file in sorted(folder.rglob("status.json")) if read_status(file.parent)
-    ]
+    return [Run(file.parent) for file in sorted(folder.rglob("status.json"))]

@@ -54,7 +54,17 @@ def read_status(run: Path) -> Status | None:
     """The status of a run directory, or None if it has none that can be read."""
     try:
         data = json.loads((run / "status.json").read_text())
-        known = {f.name for f in fields(Status)}
-        return Status(**{k: v for k, v in data.items() if k in known})
-    except (OSError, ValueError, TypeError, AttributeError):
+        known = {f.name: f.type for f in fields(Status)}
+        status = Status(**{k: v for k, v in data.items() if k in known})
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
         return None
+    sound = all(_is(getattr(status, name), str(kind)) for name, kind in known.items())
+    return status if sound else None
+
+
+def _is(value: object, kind: str) -> bool:
+    """Whether a value of the file is of a field's type."""
+    kinds: dict[str, tuple[type, ...]] = {
+        "str": (str,), "int": (int,), "float": (int, float), "int | None": (int, type(None)),
+    }  # fmt: skip
+    return isinstance(value, kinds[kind]) and not isinstance(value, bool)
