@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-_STYLES = {True: "bold green", False: "bold red", None: "bold yellow"}
-_GLYPHS = {True: "✓", False: "✗", None: "?"}
-_ASCII = {True: "+", False: "x", None: "?"}
+STYLES = {True: "bold green", False: "bold red", None: "bold yellow"}
+GLYPHS = {True: "✓", False: "✗", None: "?"}
+ASCII = {True: "+", False: "x", None: "?"}  # for terminals without the others
 _MOST_IN_FULL = 3  # results; more are a row each
 
 
@@ -51,8 +51,8 @@ def print_verdict(result: Mapping[str, Any], console: Console) -> None:
 
 def _headline(result: Mapping[str, Any], console: Console) -> Text:
     converged = result["converged"]
-    glyphs = _ASCII if console.options.ascii_only else _GLYPHS
-    return Text(f"{glyphs[converged]} {result['headline']}", style=_STYLES[converged])
+    glyphs = ASCII if console.options.ascii_only else GLYPHS
+    return Text(f"{glyphs[converged]} {result['headline']}", style=STYLES[converged])
 
 
 def _evidence(axis: Mapping[str, Any]) -> str:

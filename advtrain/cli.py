@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from advtrain.errors import AdvtrainError, Interrupted, RunFailed
+from advtrain.interrupt import interruptible
 
 if TYPE_CHECKING:
     from advtrain.config.schema import Config as ConfigSchema
@@ -26,6 +23,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+class Rerun(StrEnum):
+    """Which runs a sweep trains again."""
+
+    failed = "failed"
+    all = "all"
 
 
 class Resume(StrEnum):
@@ -54,6 +58,9 @@ Overrides = Annotated[
         autocompletion=complete_override,
     ),
 ]
+RunsDir = Annotated[Path, typer.Option(file_okay=False, help="Where the runs' directories are.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done and end.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 
 
@@ -65,10 +72,8 @@ def train(
         Path | None,
         typer.Option("--from", metavar="RUN", help="Go on from another run's last.pt."),
     ] = None,
-    runs_dir: Annotated[
-        Path, typer.Option(file_okay=False, help="Where the runs' directories are.")
-    ] = Path("runs"),
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
+    runs_dir: RunsDir = Path("runs"),
+    device: Device = "auto",
     resume: Annotated[
         Resume,
         typer.Option(help="auto goes on where a run stopped; never refuses to, require insists."),
@@ -76,9 +81,7 @@ def train(
     print_config: Annotated[
         bool, typer.Option("--print-config", help="Print the whole config and end.")
     ] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be done and end.")
-    ] = False,
+    dry_run: DryRun = False,
     as_json: AsJson = False,
     quiet: Annotated[
         bool, typer.Option("--quiet", help="No table of epochs and no charts.")
@@ -148,6 +151,49 @@ def _show(path: Path, as_json: bool, quiet: bool) -> None:
         print(path)
     else:
         summary(Run(path), Console(highlight=False))
+
+
+@app.command()
+def sweep(
+    config: Config,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="KEY=V1,V2 ...",
+            help="Values to try, such as eps=0.1,0.2 or lr=logspace(1e-3,1,7).",
+            autocompletion=complete_override,
+        ),
+    ] = None,
+    seeds: Annotated[str | None, typer.Option(help="As in 0-4 or 0,2,5-7.")] = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Workers; by default one a GPU, else one a core.")
+    ] = None,
+    rerun: Annotated[
+        Rerun | None, typer.Option(help="failed: repeat only those; all: train each run anew.")
+    ] = None,
+    fail_fast: Annotated[bool, typer.Option(help="Stop at the first run that fails.")] = False,
+    refine: Annotated[
+        str | None,
+        typer.Option(metavar="KEY", help="Close in on the band of KEY that converges."),
+    ] = None,
+    budget: Annotated[int | None, typer.Option(min=1, help="Most runs that --refine adds.")] = None,
+    runs_dir: RunsDir = Path("runs"),
+    device: Device = "auto",
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> None:
+    """Train a grid of configs and seeds on all cores or GPUs, or go on where it stopped."""
+    from advtrain.sweep.command import run_command
+    from advtrain.sweep.run import Options
+
+    options = Options(
+        device, jobs, rerun.value if rerun else None, fail_fast, refine, budget, tuple(sys.argv)
+    )
+    with interruptible():
+        code = run_command(
+            config, overrides or [], seeds, runs_dir, options, dry_run=dry_run, as_json=as_json
+        )
+    raise typer.Exit(code)
 
 
 @app.command()
@@ -233,24 +279,6 @@ def schema() -> None:
 def print_json(result: dict[str, Any]) -> None:
     """One object on stdout."""
     print(json.dumps(result, indent=2, allow_nan=False))
-
-
-@contextmanager
-def interruptible() -> Iterator[None]:
-    """Ctrl-C and SIGTERM end with exit code 130 and the command that goes on."""
-
-    def stop(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    except KeyboardInterrupt as error:
-        what = str(error) or "interrupted before training began"
-        command = shlex.join(["advtrain", *sys.argv[1:]])
-        raise Interrupted(f"{what}\nto go on: {command}") from None
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def main() -> None:

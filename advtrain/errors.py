@@ -28,6 +28,10 @@ class SettingError(AdvtrainError):
         self.key = key
 
 
+class Busy(AdvtrainError):
+    """Another process is working on the run."""
+
+
 class RunFailed(AdvtrainError):
     """A run began and could not go on; its directory keeps what was done until then."""
 

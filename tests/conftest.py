@@ -32,6 +32,7 @@ def advtrain(
 ) -> Callable[..., Done]:
     """Run the command line in this process, in a folder of its own."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))  # without other tests' configs' folders
 
     def run(*arguments: object) -> Done:
         monkeypatch.setattr(sys, "argv", ["advtrain", *map(str, arguments)])

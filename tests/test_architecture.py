@@ -29,8 +29,11 @@ MAY_IMPORT = {
     "listings": BOTTOM,
     "console": BOTTOM | {"store", "observer", "charts", "answer"},
     "overview": BOTTOM | {"store", "console", "listings"},
+    "sweep": BOTTOM | {"diagnosis", "store", "observer", "answer", "console", "experiment"},
+    "interrupt": {"errors"},
     "cli": BOTTOM
-    | {"store", "diagnose", "answer", "console", "listings", "overview", "experiment"},
+    | {"store", "diagnose", "answer", "console", "listings", "overview", "interrupt", "sweep"}
+    | {"experiment"},
     "__init__": BOTTOM | {"experiment"},
     "__main__": {"cli"},
 }
@@ -74,7 +77,15 @@ def test_files_and_functions_are_short(file: Path) -> None:
 def test_what_does_not_train_imports_no_torch() -> None:
     modules = [f"advtrain.{name}" for name in NO_TORCH]
     modules += [f"advtrain.store.{n}" for n in ("rundir", "metrics", "run", "naming", "parent")]
-    code = f"import sys, advtrain, {', '.join(modules)}; print('torch' in sys.modules)"
+    sweep = [f for f in FILES if f.parent.name in ("sweep", "launch") and f.stem != "__init__"]
+    modules += [
+        ".".join(f.relative_to(PACKAGE.parent).with_suffix("").parts) for f in sweep
+    ]  # the worker, too: it imports torch only when it works
+    assert "advtrain.sweep.launch.local" in modules
+    code = (
+        f"import sys, advtrain, {', '.join(modules)}; "
+        "print('torch' in sys.modules or 'pandas' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
 

@@ -223,3 +223,13 @@ def test_where_the_driver_is_torch_has_the_last_word(monkeypatch: pytest.MonkeyP
     check_device("cuda:1")
     with pytest.raises(AdvtrainError, match="this machine has 0 CUDA GPUs"):
         choose_device("cuda:1")
+
+
+@pytest.mark.parametrize(
+    "case", [c for c in BAD if "--from" not in c.arguments], ids=lambda case: case.id
+)
+def test_a_sweep_says_the_same(advtrain, tmp_path: Path, case: Bad) -> None:
+    _, *arguments = case.write(tmp_path)
+    options = [a for a in ("--resume", "never", "require") if a in arguments]
+    if not options:
+        check(case, advtrain("sweep", *arguments, "--seeds", "0"), tmp_path)

@@ -13,7 +13,8 @@ from advtrain import load_config
 from advtrain.config.names import DATASETS
 
 CONFIGS_DIR = Path(__file__).parent.parent / "configs"
-CONFIGS = sorted(CONFIGS_DIR.rglob("*.yaml"))
+SWEEPS = sorted(p for p in CONFIGS_DIR.rglob("*.yaml") if "\nsweep:" in p.read_text())
+CONFIGS = sorted(set(CONFIGS_DIR.rglob("*.yaml")) - set(SWEEPS))
 
 
 def test_the_promised_configs_ship() -> None:
@@ -26,6 +27,13 @@ def test_a_config_opens_with_the_command_that_runs_it(path: Path) -> None:
     relative = path.relative_to(CONFIGS_DIR.parent)
     assert path.read_text().startswith(f"# advtrain train {relative}\n")
     assert load_config(path).name == path.stem
+
+
+@pytest.mark.parametrize("path", SWEEPS, ids=lambda p: p.stem)
+def test_a_sweep_opens_with_the_command_that_plans_it(advtrain, path: Path) -> None:
+    assert path.read_text().startswith(f"# advtrain sweep {path.relative_to(CONFIGS_DIR.parent)}\n")
+    done = advtrain("sweep", path, "--dry-run")
+    assert done.code == 0 and "24 runs, 24 to train" in done.out
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
@@ -78,4 +86,4 @@ def test_recipes_say_what_the_papers_say() -> None:
         0.01,
         "zero",
     )
-    assert not re.search(r"\t| +$", "".join(p.read_text() for p in CONFIGS), re.M)
+    assert not re.search(r"\t| +$", "".join(p.read_text() for p in [*CONFIGS, *SWEEPS]), re.M)

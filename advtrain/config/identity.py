@@ -41,12 +41,16 @@ def identity(config: Config, parent: str | None = None) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()[:8]
 
 
-@cache
 def _digest(weights: str) -> str:
     try:
-        return hashlib.sha256(Path(weights).read_bytes()).hexdigest()
+        return _sha256(Path(weights).absolute())
     except OSError as error:
         raise SettingError("model.weights", f"{weights}: {error.strerror}") from None
+
+
+@cache
+def _sha256(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 class _Dumper(yaml.SafeDumper):

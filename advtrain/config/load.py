@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 from collections.abc import Iterator, Sequence
@@ -24,13 +25,19 @@ _LONGEST_CHAIN = 20  # files, each the base of another
 
 
 @dataclass
-class _Merged:
+class Merged:
     """Plain values with the place of each key, as `file:line:column` or an argument."""
 
     values: dict[str, Any] = field(default_factory=dict)
     places: dict[yaml_tree.Path, str] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     unread: list[yaml_tree.Path] = field(default_factory=list)  # where nothing is known
+
+    def copy(self) -> Merged:
+        """One that can be changed without changing this."""
+        return Merged(
+            copy.deepcopy(self.values), dict(self.places), list(self.problems), list(self.unread)
+        )
 
     def follows(self, path: yaml_tree.Path, text: str) -> bool:
         """Whether a problem may be due only to what could not be read."""
@@ -48,11 +55,28 @@ def load_config(
     once.
     """
     path = Path(path)
-    folder = config_folder(path)
-    make_importable(folder)
-    merged = _read(path, f"argument '{path}'")
+    merged = read_merged(path)
     for argument in overrides:
-        _override(merged, argument)
+        override(merged, argument)
+    if "sweep" in merged.values:
+        del merged.values["sweep"]
+        merged.problems.append(
+            f"{merged.places['sweep',]}: sweep: the config describes several runs; train them with "
+            f"`advtrain sweep {path}`"
+        )
+    return resolved(merged, path, overrides, check_imports=check_imports)
+
+
+def read_merged(path: Path) -> Merged:
+    """The values of a YAML file and its bases, not yet validated; its folder is made importable."""
+    make_importable(config_folder(path))
+    return _read(path, f"argument '{path}'")
+
+
+def resolved(
+    merged: Merged, path: Path, overrides: Sequence[str], *, check_imports: bool = True
+) -> Config:
+    """The validated config of the file's merged values; ConfigError with all problems at once."""
     if not merged.values.get("name") and ("name",) not in merged.places:
         merged.values["name"] = _slug(path.stem)
     config, found = problems_of(merged.values, check_imports=check_imports)
@@ -64,7 +88,7 @@ def load_config(
             merged.problems.append(f"{places.of(where)}: {'.'.join(map(str, where))}: {text}")
     if merged.problems or config is None:
         raise ConfigError(list(dict.fromkeys(merged.problems)))
-    config._origin = Origin(folder.resolve(), tuple(overrides), places)
+    config._origin = Origin(config_folder(path).resolve(), tuple(overrides), places)
     return config
 
 
@@ -93,14 +117,14 @@ def config_folder(path: Path) -> Path:
         return path.parent
 
 
-def _read(path: Path, source: str, chain: tuple[Path, ...] = ()) -> _Merged:
+def _read(path: Path, source: str, chain: tuple[Path, ...] = ()) -> Merged:
     """The file's values over those of its `base`; `source` is what named the file."""
     text = _text(path, source)
     if isinstance(text, ConfigError):
-        return _Merged(problems=text.problems, unread=[()])
+        return Merged(problems=text.problems, unread=[()])
     tree = yaml_tree.parse(text)
     places = {key: f"{path}:{line}:{column}" for key, (line, column) in tree.places.items()}
-    own = _Merged({}, places, unread=tree.unread)
+    own = Merged({}, places, unread=tree.unread)
     own.problems = [f"{path}:{line}:{column}: {text}" for (line, column), text in tree.problems]
     if isinstance(tree.value, dict):
         own.values = tree.value
@@ -112,7 +136,7 @@ def _read(path: Path, source: str, chain: tuple[Path, ...] = ()) -> _Merged:
     return own
 
 
-def _on_base(own: _Merged, path: Path, chain: tuple[Path, ...]) -> _Merged:
+def _on_base(own: Merged, path: Path, chain: tuple[Path, ...]) -> Merged:
     """What the file at `path` says, over what the config says that its `base` names."""
     base = own.values.pop("base", None)
     place = own.places.pop(("base",), None)
@@ -156,7 +180,7 @@ def _text(path: Path, source: str) -> str | ConfigError:
         return ConfigError([f"{source}: {reason}"])
 
 
-def _merge(into: _Merged, values: dict[str, Any], places: dict[yaml_tree.Path, str]) -> None:
+def _merge(into: Merged, values: dict[str, Any], places: dict[yaml_tree.Path, str]) -> None:
     """Mappings merge, everything else replaces, and so does a section of another `name`.
 
     (What was set for one optimizer, model or dataset says nothing about another.)
@@ -186,7 +210,7 @@ def _name_of(section: str, values: dict[str, Any]) -> Any:
     return values.get("name", getattr(default, "name", None))
 
 
-def _override(merged: _Merged, argument: str) -> None:
+def override(merged: Merged, argument: str) -> None:
     """Apply one KEY=VALUE in place; problems are collected."""
     place = f"argument '{argument}'"
     try:
@@ -194,6 +218,11 @@ def _override(merged: _Merged, argument: str) -> None:
     except ValueError as error:
         merged.problems.append(f"{place}: {error}")
         return
+    set_value(merged, path, value, place)
+
+
+def set_value(merged: Merged, path: tuple[str, ...], value: Any, place: str) -> None:
+    """Put a value over what is there; `place` is where an error about it points."""
     values: dict[str, Any] = {path[-1]: value}
     for key in reversed(path[:-1]):
         values = {key: values}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from advtrain.config.schema import Config
 from advtrain.store.parent import Parent, continued, read_parent
 
 _LONGEST = 80  # characters of a label
+_ENDING = re.compile(r"-s[0-9]+-[0-9a-f]{8}$")
 
 
 def locate(
@@ -28,19 +31,28 @@ def locate(
     )
 
 
-def run_path(runs_dir: Path, config: Config, identity: str) -> Path:
+def run_path(
+    runs_dir: Path, config: Config, identity: str, known: Mapping[str, str] | None = None
+) -> Path:
     """The directory of the run with this identity: the one that exists, or the one to make.
 
     `runs_dir/<config name>/<label>-s<seed>-<identity>`; the label shows eps, lr and what was
-    overridden, but only the identity counts.
+    overridden, but only the identity counts. `known` is the folder's `directories`, for those
+    who look for many runs.
     """
     folder = runs_dir / config.name
     ending = f"-s{config.seed}-{identity}"
+    name = (directories(folder) if known is None else known).get(ending)
+    return folder / (name or label(config) + ending)
+
+
+def directories(folder: Path) -> dict[str, str]:
+    """The names of the runs' directories in a folder, by their seed and identity."""
     try:
-        existing = sorted(folder.glob(f"*{ending}")) if folder.is_dir() else []
-    except OSError:  # who wants to write there will be told
-        existing = []
-    return existing[0] if existing else folder / (label(config) + ending)
+        names = sorted(os.listdir(folder), reverse=True)  # noqa: PTH208 (speed)
+    except OSError:  # not there; who wants to write there will be told
+        return {}
+    return {match[0]: name for name in names if (match := _ENDING.search(name))}
 
 
 def label(config: Config) -> str:

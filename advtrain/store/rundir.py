@@ -15,10 +15,12 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from advtrain.errors import AdvtrainError, RunFailed
+from advtrain.errors import AdvtrainError, Busy, RunFailed
 from advtrain.store.status import STALE, Status, read_status
 
 _HEARTBEAT = 10.0  # seconds
+_FILES = ("status.json", "*.pt", "*.csv", "verdict.json", "provenance.json", "config.yaml",
+          "examples.npz", "log.txt", ".*.tmp")  # fmt: skip
 
 
 class RunDirectory:
@@ -42,7 +44,7 @@ class RunDirectory:
         """Declare this attempt the writer; until then nothing in the directory is touched."""
         found = read_status(self.path)
         if found and found.attempt >= self.status.attempt:
-            raise AdvtrainError(_busy(self.path))
+            raise Busy(_busy(self.path))
         for leftover in self.path.glob(".*.tmp"):
             leftover.unlink(missing_ok=True)
         self.status = replace(self.status, heartbeat=time.time(), **fields)
@@ -120,8 +122,9 @@ def _cannot_write(file: Path, error: OSError) -> RunFailed:
 def hold(path: Path) -> Iterator[RunDirectory]:
     """Keep a run's directory, made if need be, from all other writers.
 
-    Raises AdvtrainError if another process is at it: on this host as long as it lives,
-    elsewhere while its heartbeat is fresh. A directory made in vain is removed again.
+    Raises Busy if another process is at it: on this host as long as it lives, elsewhere while
+    its heartbeat is fresh; AdvtrainError if it cannot be written. A directory made in vain is
+    removed again.
     """
     new = False
     try:
@@ -130,7 +133,7 @@ def hold(path: Path) -> Iterator[RunDirectory]:
         lock = FileLock(path / ".lock", timeout=0)
         lock.acquire()
     except Timeout:
-        raise AdvtrainError(_busy(path)) from None
+        raise Busy(_busy(path)) from None
     except OSError as error:
         if new:
             _remove_empty(path)
@@ -140,12 +143,37 @@ def hold(path: Path) -> Iterator[RunDirectory]:
         before = directory.before
         elsewhere = before is not None and before.host != directory.status.host
         if before and elsewhere and before.state == "running" and before.silent < STALE:
-            raise AdvtrainError(_busy(path))
+            raise Busy(_busy(path))
         yield directory
     finally:
         if new and not (path / "status.json").exists():
             _remove_empty(path)  # under the lock: afterwards it might be another's
         directory.release()
+
+
+def note_end(path: Path, state: str, error: str, log: str = "", epochs: int = 0) -> None:
+    """Record how an attempt ended that can no longer say so itself; a finished run stays as it is.
+
+    The attempt's number stays, since nobody has trained since.
+    """
+    with hold(path) as directory:
+        before = directory.before
+        if before and before.state == "finished":
+            return
+        if before:
+            directory.status = before
+            directory.set_status(state=state, error=error)
+        else:
+            directory.begin(state=state, error=error, epochs=epochs)
+        directory.log(f"{state}: {error}\n{log}" if log else f"{state}: {error}")
+
+
+def clear(path: Path) -> None:
+    """Remove a run's files, so that it begins from nothing; what is not a run's file stays."""
+    with hold(path):
+        for pattern in _FILES:
+            for file in path.glob(pattern):
+                file.unlink(missing_ok=True)
 
 
 def _remove_empty(path: Path) -> None:

@@ -1,0 +1,1 @@
+"""A grid of configs times seeds, trained by worker processes. Only the workers import torch."""

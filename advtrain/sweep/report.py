@@ -1,0 +1,58 @@
+"""What `advtrain sweep` prints on stdout: the plan, or the results."""
+
+from __future__ import annotations
+
+import json
+
+from rich.console import Console
+from rich.text import Text
+
+from advtrain.config.checks import cautions
+from advtrain.console import duration
+from advtrain.sweep.launch.machine import seats
+from advtrain.sweep.plan import Study, plan
+from advtrain.sweep.run import Options, Result, refinement, to_train
+from advtrain.sweep.state import Board
+from advtrain.sweep.table import runs_json
+from advtrain.sweep.verdict_map import print_map
+from advtrain.sweep.view import time_left
+
+
+def print_result(result: Result, console: Console) -> None:
+    """The map, what failed, the bands, and where the tables are: stdout of `advtrain sweep`."""
+    print_map(result.board, result.study.axes, console)
+    for run in result.board.failures():
+        of = result.board.of(run)
+        console.print(Text(f"{of.state}: {run.title}: {of.error}; {run.path}/log.txt"),
+                      soft_wrap=True)  # fmt: skip
+    for one in result.bands or []:
+        console.print(Text(one["text"]), soft_wrap=True)
+    for table in result.tables:
+        console.print(Text(str(table)), soft_wrap=True)
+
+
+def print_plan(study: Study, options: Options, console: Console, *, as_json: bool) -> None:
+    """--dry-run: each run with its state, and how long the rest will take."""
+    wanted = refinement(study, options)
+    board = Board(study.keys)
+    board.add(plan(study))
+    anew = options.rerun == "all"
+    todo = board.runs if anew else to_train(board, board.runs, options)
+    workers = len(seats(options.device, options.jobs, len(todo)))
+    left = time_left(board, todo, workers, anew=anew)
+    if as_json:
+        facts = {"to_train": len(todo), "workers": workers, "seconds_left": left}
+        print(json.dumps({"runs": runs_json(board), **facts}, indent=2, allow_nan=False))
+        return
+    for run in board.runs:
+        of = board.of(run)
+        done = f" after epoch {of.epoch} of {of.epochs}" if of.epoch and not of.finished else ""
+        text = f"{of.state}{done}: {run.title}  {run.path}"
+        console.print(Text(text + (f": {of.error}" if of.error else "")), soft_wrap=True)
+    known = "unknown before a run has an epoch" if left is None else f"about {duration(left)}"
+    console.print(f"{len(board.runs)} runs, {len(todo)} to train; {workers} workers; time: {known}")
+    for caution in dict.fromkeys(text for run in todo for text in cautions(run.config)):
+        console.print(Text(f"caution: {caution}"), soft_wrap=True)
+    if wanted:
+        most = "as many runs as it takes" if wanted.budget is None else f"at most {wanted.budget}"
+        console.print(f"--refine {wanted.key} then adds {most}")

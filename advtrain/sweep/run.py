@@ -1,0 +1,164 @@
+"""A sweep from its plan to its tables."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from advtrain.errors import AdvtrainError, RunFailed
+from advtrain.store.rundir import clear
+from advtrain.store.status import is_run
+from advtrain.sweep.bands import Refinement, bands, next_points, read_refinement, write_bands
+from advtrain.sweep.launch.local import Workers
+from advtrain.sweep.launch.machine import seats
+from advtrain.sweep.plan import Planned, Study, plan, sweep_directory
+from advtrain.sweep.state import Board
+from advtrain.sweep.table import runs_json, write, write_tables
+from advtrain.sweep.view import View, watching
+from advtrain.sweep.work import Stop, stoppable, work_off
+
+
+@dataclass(frozen=True)
+class Options:
+    """The command's options, besides what makes the study."""
+
+    device: str = "auto"
+    jobs: int | None = None
+    rerun: str | None = None  # "failed" or "all"
+    fail_fast: bool = False
+    refine: str | None = None
+    budget: int | None = None
+    argv: tuple[str, ...] = ()  # as it was typed, for the record
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a sweep leaves: its board, tables and bands, and whether a signal ended it."""
+
+    board: Board
+    study: Study
+    tables: tuple[Path, Path]
+    bands: list[dict[str, Any]] | None
+    interrupted: bool
+
+    @property
+    def exit_code(self) -> int:
+        """1 if a run failed, now or earlier."""
+        return int(bool(self.board.failures()))
+
+    def to_json(self) -> dict[str, Any]:
+        """The object of `advtrain sweep --json`; `bands` only where they were asked for."""
+        result: dict[str, Any] = {
+            "sweep_csv": str(self.tables[0]),
+            "cells_csv": str(self.tables[1]),
+            "runs": runs_json(self.board),
+            "failed": len(self.board.failures()),
+        }
+        return result if self.bands is None else result | {"bands": self.bands}
+
+
+def run_sweep(study: Study, options: Options) -> Result:
+    """Train the grid's runs that are not finished, and those that a refinement adds."""
+    wanted = refinement(study, options)
+    grid = plan(study)
+    directory = sweep_directory(study, grid, wanted.key if wanted else None)
+    board = Board(study.keys)
+    _take_in(board, grid, options)
+    _write_plan(study, grid, options, directory)
+    with stoppable() as stop, watching(board, study.axes) as view, contextlib.ExitStack() as stack:
+        _introduce(board, options, view)
+        _rounds(study, grid, board, wanted, options, directory, view, stop, stack)
+    board.look_again()
+    tables = write_tables(board, directory)
+    found = bands(board, wanted) if wanted else None
+    if found is not None:
+        write_bands(found, study.keys, directory)
+    return Result(board, study, tables, found, bool(stop.signals))
+
+
+def refinement(study: Study, options: Options) -> Refinement | None:
+    """What --refine asks for."""
+    if options.refine is None:
+        if options.budget is not None:
+            raise AdvtrainError(f"argument '--budget {options.budget}': it is about --refine KEY")
+        return None
+    return read_refinement(study, options.refine, options.budget)
+
+
+def _take_in(board: Board, runs: Sequence[Planned], options: Options) -> list[Planned]:
+    """Put runs on the board, emptied first under --rerun all; those that are to be trained."""
+    if options.rerun == "all":
+        for run in runs:
+            if run.path not in board.outcomes and is_run(run.path):
+                clear(run.path)
+    return to_train(board, board.add(runs), options)
+
+
+def to_train(board: Board, runs: Sequence[Planned], options: Options) -> list[Planned]:
+    """Those not finished; what failed by an exception only on request, and then nothing else."""
+    if options.rerun == "failed":
+        return [run for run in runs if board.of(run).failed]
+    return [r for r in runs if not board.of(r).finished and board.of(r).state != "failed"]
+
+
+def _rounds(
+    study: Study, grid: Sequence[Planned], board: Board, wanted: Refinement | None,
+    options: Options, directory: Path, view: View, stop: Stop, stack: contextlib.ExitStack,
+) -> None:  # fmt: skip
+    """The grid, then what the refinement asks for, until it asks for nothing."""
+    todo, workers = to_train(board, board.runs, options), None
+    write_tables(board, directory)
+    while not stop.now:
+        if todo and workers is None:
+            places = seats(options.device, options.jobs, len(board.runs if wanted else todo))
+            workers = Workers(places, directory, options.argv)
+            stack.callback(workers.close)
+            view.workers = workers.count
+        if todo and workers:
+            work_off(
+                todo, board, workers, study.runs_dir, view, stop,
+                lambda: write_tables(board, directory), fail_fast=options.fail_fast,
+            )  # fmt: skip
+        points = next_points(board, wanted, grid) if wanted and not stop.now else []
+        if not points:
+            return
+        todo = _take_in(board, plan(study, points), options)
+
+
+def _introduce(board: Board, options: Options, view: View) -> None:
+    """What there is, and what is to be done; what failed before and is left alone."""
+    todo = {run.path for run in to_train(board, board.runs, options)}
+    finished = sum(o.finished for o in board.outcomes.values())
+    view.note(f"sweep of {len(board.runs)} runs: {finished} finished, {len(todo)} to train")
+    for run in board.runs:
+        of = board.of(run)
+        if of.state == "failed" and run.path not in todo:
+            view.note(
+                f"failed earlier: {run.title}: {of.error}; {run.path}/log.txt "
+                "(--rerun failed repeats it)"
+            )
+
+
+def _write_plan(study: Study, runs: Sequence[Planned], options: Options, directory: Path) -> None:
+    """sweep.json: the command and the grid, for who reads the sweep later."""
+    content = {
+        "argv": list(options.argv),
+        "config": str(study.file),
+        "runs_dir": str(study.runs_dir),
+        "axes": [
+            {"keys": axis.names, "points": [[v.text for v in point] for point in axis.points]}
+            for axis in study.axes
+        ],
+        "seeds": list(dict.fromkeys(run.seed for run in runs)),
+        "refine": options.refine,
+        "budget": options.budget,
+        "runs": [run.path.name for run in runs],
+    }
+    try:
+        write(directory / "sweep.json", json.dumps(content, indent=1).encode())
+    except RunFailed as error:  # nothing has begun
+        raise AdvtrainError(str(error)) from None
