@@ -29,7 +29,8 @@ MAY_IMPORT = {
     "listings": BOTTOM,
     "console": BOTTOM | {"store", "observer", "charts", "answer"},
     "overview": BOTTOM | {"store", "console", "listings"},
-    "sweep": BOTTOM | {"diagnosis", "store", "observer", "answer", "console", "experiment"},
+    "sweep": BOTTOM
+    | {"diagnosis", "diagnose", "store", "observer", "answer", "console", "experiment"},
     "interrupt": {"errors"},
     "cli": BOTTOM
     | {"store", "diagnose", "answer", "console", "listings", "overview", "interrupt", "sweep"}

@@ -1,4 +1,4 @@
-"""A sweep: what it leaves, what a failing run costs, how it stops and goes on."""
+"""A sweep: what it leaves, what it shows, what it repeats."""
 
 from __future__ import annotations
 
@@ -6,115 +6,18 @@ import csv
 import json
 import os
 import pty
-import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from advtrain import load_config, train
 from advtrain.sweep.launch.machine import Seat, assign, visible_gpus
-from tests import sweep_kills
-from tests.conftest import Done, finish, start
 from tests.kills import differences
+from tests.mischief import MISCHIEF, attempts, does, mischief, table
 
-MISCHIEF = '''\
-"""A model that does what its argument says, in its 30th forward pass."""
-import ctypes, os, signal, sys, time
-from pathlib import Path
-from torch import nn
-
-HERE = Path(__file__).parent
-
-
-class Net(nn.Sequential):
-    def __init__(self, in_shape, num_classes, does="nothing"):
-        super().__init__(nn.Flatten(), nn.Linear(64, num_classes))
-        self.does, self.calls = does, 0
-        if does == "refuse":
-            raise ValueError("refused from the start")
-
-    def forward(self, x):
-        self.calls += 1
-        if self.calls == 30:
-            print("about to", self.does, flush=True)
-            if self.does == "raise":
-                raise RuntimeError("as it was told")
-            if self.does == "die":
-                os.kill(os.getpid(), signal.SIGKILL)
-            if self.does == "segfault":
-                ctypes.string_at(0)
-            if self.does == "exit":
-                os._exit(3)
-            if self.does == "leave":
-                sys.exit(4)
-        if self.does == "nan" and self.calls >= 30:
-            return super().forward(x) * float("nan")
-        while self.does == "stubborn" and self.calls > 30:
-            try:
-                time.sleep(0.1)
-            except KeyboardInterrupt:
-                pass
-        while self.does == "wait" and self.calls > 30 and not (HERE / "gate").exists():
-            time.sleep(0.02)
-        return super().forward(x)
-'''
-
-
-@pytest.fixture
-def mischief(tiny: Path) -> Path:
-    """The tiny config with a model that can be told to fail."""
-    tiny.with_name("mischief.py").write_text(MISCHIEF)
-    tiny.write_text(
-        tiny.read_text().replace("{name: mlp, args: {width: 16, depth: 1}}", "import:mischief:Net")
-    )
-    return tiny
-
-
-def does(*what: str) -> str:
-    return f"model.args.does={','.join(what)}"
-
-
-def table(done: Done, which: str = "sweep_csv") -> list[dict[str, str]]:
-    with Path(json.loads(done.out)[which]).open(newline="") as lines:
-        return list(csv.DictReader(lines))
-
-
-def attempts(run: str | Path) -> list[str]:
-    """The lines of log.txt that say from which epoch an attempt went on."""
-    lines = Path(run, "log.txt").read_text().splitlines()
-    return [line.partition("attempt ")[2] for line in lines if "attempt " in line]
-
-
-def workers_of(pid: int) -> list[int]:
-    """The processes whose parent is this one."""
-    found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True)
-    return [int(word) for word in found.stdout.split()]
-
-
-def wait_until(reached: Callable[[], object], seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not reached():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.02)
-
-
-def gone(pids: list[int]) -> bool:
-    """Whether none of these processes is left, zombies aside."""
-    for pid in pids:
-        try:
-            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z":
-                return False
-        except (FileNotFoundError, ProcessLookupError):
-            pass
-    return True
-
-
-def states(folder: Path) -> list[str]:
-    return sorted(json.loads(f.read_text())["state"] for f in folder.glob("tiny/*/status.json"))
+__all__ = ["mischief"]  # the fixture
 
 
 def test_a_sweep_leaves_the_runs_that_train_gives_and_two_tables(
@@ -180,40 +83,6 @@ def test_the_same_command_again_trains_nothing_and_a_grown_grid_the_new_cells(
     assert {file: file.read_bytes() for file in files} == files
 
 
-def test_a_run_that_fails_costs_only_itself(advtrain, mischief: Path) -> None:
-    bad = ["raise", "die", "exit", "segfault", "leave", "refuse", "nan"]
-    arguments = ["sweep", mischief, does("nothing", *bad), "--jobs", "2", "--json"]
-    done = advtrain(*arguments)
-    assert done.code == 1
-    result = json.loads(done.out)
-    assert result["failed"] == 6
-    rows = {row["model.args.does"]: row for row in table(done)}
-    assert {what: (row["state"], row["error"]) for what, row in rows.items()} == {
-        "nothing": ("finished", ""),
-        "nan": ("finished", ""),
-        "raise": ("failed", "RuntimeError: as it was told"),
-        "leave": ("failed", "SystemExit: 4"),
-        "refuse": ("failed", rows["refuse"]["error"]),
-        "die": ("interrupted", "killed by SIGKILL, perhaps for lack of memory"),
-        "segfault": ("interrupted", "killed by SIGSEGV"),
-        "exit": ("interrupted", "its process ended with exit code 3"),
-    }
-    assert "refused from the start" in rows["refuse"]["error"]
-    assert rows["nan"]["cause"] == "nonfinite" and rows["nan"]["converged"] == "false"
-    assert "Fatal Python error: Segmentation fault" in done.err  # with where in the code
-    for what in ("raise", "die", "exit", "segfault", "leave", "refuse"):
-        lines = [x for x in done.err.splitlines() if f"does={what} " in x]
-        assert len(lines) == 1 and f"{rows[what]['run_dir']}/log.txt" in lines[0], what
-        log = Path(rows[what]["run_dir"], "log.txt").read_text()
-        assert rows[what]["error"].split(": ")[-1] in log
-        if what in ("die", "exit", "segfault"):
-            assert "about to " + what in log and "    about to " + what in done.err
-    again = advtrain(*arguments)
-    assert again.code == 1
-    assert again.err.count("failed earlier: ") == 3  # what was cut off is tried again
-    assert "2 finished, 3 to train" in again.err
-
-
 def test_rerun_failed_repeats_failures_and_nothing_else(
     advtrain, mischief: Path, tmp_path: Path
 ) -> None:
@@ -244,106 +113,6 @@ def test_rerun_all_trains_each_run_from_the_start(advtrain, tiny: Path) -> None:
     assert status["attempt"] == 1 and status["heartbeat"] > old
     assert attempts(runs[0]) == ["1: from epoch 0"]
     assert (runs[0] / "notes.txt").read_text() == "mine"
-
-
-def test_fail_fast_stops_at_the_first_failure(advtrain, mischief: Path) -> None:
-    done = advtrain("sweep", mischief, does("raise", "nothing"), "--seeds", "0-3", "--jobs", "1",
-                    "--fail-fast", "--json")  # fmt: skip
-    assert done.code == 1
-    states = [run["state"] for run in json.loads(done.out)["runs"]]
-    assert states.count("failed") == 1 and states.count("queued") >= 6
-
-
-def test_ctrl_c_saves_every_run_and_names_the_command_that_goes_on(
-    mischief: Path, tmp_path: Path
-) -> None:
-    arguments = ["sweep", mischief.name, does("wait", "nothing"), "--jobs", "2", "--json"]
-    process = start(*arguments, cwd=tmp_path)
-    wait_until(lambda: states(tmp_path / "runs") == ["finished", "running"])
-    process.send_signal(signal.SIGINT)
-    time.sleep(0.3)
-    (tmp_path / "gate").touch()  # a forward pass that waits can be interrupted, too
-    done = finish(process)
-    assert done.code == 130
-    assert sorted(run["state"] for run in json.loads(done.out)["runs"]) == [
-        "finished", "interrupted",
-    ]  # fmt: skip
-    command = "to go on: advtrain sweep tiny.yaml model.args.does=wait,nothing --jobs 2 --json"
-    assert done.err.endswith(command + "\n")
-    assert states(tmp_path / "runs") == ["finished", "interrupted"]
-    assert finish(start(*arguments, cwd=tmp_path)).code == 0
-    assert states(tmp_path / "runs") == ["finished", "finished"]
-
-
-def test_a_second_ctrl_c_does_not_wait(mischief: Path, tmp_path: Path) -> None:
-    process = start("sweep", mischief.name, does("stubborn"), "--seeds", "0", cwd=tmp_path)
-    wait_until(lambda: states(tmp_path / "runs") == ["running"])
-    time.sleep(1)
-    workers = workers_of(process.pid)
-    process.send_signal(signal.SIGINT)
-    time.sleep(1)
-    assert process.poll() is None and not gone(workers)
-    process.send_signal(signal.SIGINT)
-    done = finish(process, timeout=10)
-    assert done.code == 130 and gone(workers) and "to go on: advtrain sweep" in done.err
-
-
-def test_a_killed_sweep_leaves_no_worker_and_loses_nothing(mischief: Path, tmp_path: Path) -> None:
-    arguments = ["sweep", mischief.name, does("wait"), "--seeds", "0-1", "--jobs", "2", "--json"]
-    process = start(*arguments, cwd=tmp_path)
-    wait_until(lambda: states(tmp_path / "runs") == ["running", "running"])
-    workers = workers_of(process.pid)
-    assert len(workers) == 2
-    process.kill()
-    process.wait()
-    wait_until(lambda: gone(workers), 10)
-    (tmp_path / "gate").touch()
-    done = finish(start(*arguments, cwd=tmp_path))
-    assert done.code == 0 and "0 finished, 2 to train" in done.err
-    for run in json.loads(done.out)["runs"]:
-        assert len(attempts(tmp_path / run["run_dir"])) == 2
-
-
-def test_a_killed_worker_costs_its_run_alone_and_is_replaced(
-    mischief: Path, tmp_path: Path
-) -> None:
-    process = start("sweep", mischief.name, does("wait"), "--seeds", "0-2", "--jobs", "1", "--json",
-                    cwd=tmp_path)  # fmt: skip
-    wait_until(lambda: states(tmp_path / "runs") == ["running"])
-    (worker,) = workers_of(process.pid)
-    os.kill(worker, signal.SIGKILL)
-    (tmp_path / "gate").touch()
-    done = finish(process)
-    assert done.code == 1
-    assert [run["state"] for run in json.loads(done.out)["runs"]] == [
-        "interrupted", "finished", "finished",
-    ]  # fmt: skip
-
-
-def test_two_sweeps_at_once_share_the_work(tiny: Path, tmp_path: Path) -> None:
-    arguments = ["sweep", "tiny.yaml", "lr=0.05,0.1,0.2,0.5", "--seeds", "0-2", "--jobs", "1",
-                 "--json", "epochs=10"]  # fmt: skip
-    both = [start(*arguments, cwd=tmp_path) for _ in range(2)]
-    ended = [finish(process) for process in both]
-    assert [done.code for done in ended] == [0, 0], [done.err for done in ended]
-    runs = [tmp_path / run["run_dir"] for run in json.loads(ended[0].out)["runs"]]
-    assert len(runs) == 12 and all(attempts(run) == ["1: from epoch 0"] for run in runs)
-    assert [done.err.count(" seed=") for done in ended] == [12, 12]  # each tells of all
-
-
-def test_a_sweep_waits_for_a_run_that_train_is_at(mischief: Path, tmp_path: Path) -> None:
-    other = start("train", mischief.name, does("wait"), cwd=tmp_path)
-    wait_until(lambda: states(tmp_path / "runs") == ["running"])
-    process = start("sweep", mischief.name, does("wait", "nothing"), "--json", cwd=tmp_path)
-    wait_until(lambda: states(tmp_path / "runs") == ["finished", "running"])
-    time.sleep(3)
-    assert process.poll() is None
-    (tmp_path / "gate").touch()
-    done = finish(process)
-    assert finish(other).code == 0 and done.code == 0
-    assert done.err.count("another process trains the remaining 1 runs") == 1
-    for run in json.loads(done.out)["runs"]:
-        assert len(attempts(tmp_path / run["run_dir"])) == 1
 
 
 def test_dry_run_shows_states_and_an_estimate_and_leaves_nothing(
@@ -457,7 +226,12 @@ def test_gpus_are_shared_round_robin_and_cores_get_one_thread() -> None:
     assert visible_gpus("3,GPU-ab", 2) == ["3", "GPU-ab"] and visible_gpus("", 0) == []
 
 
-def test_a_sweep_killed_again_and_again_equals_one_never_disturbed(tmp_path: Path) -> None:
-    """`python -m tests.sweep_kills` does it twenty times."""
-    hits, found = sweep_kills.torment(tmp_path, 4, seed=1)
-    assert len(hits) == 4 and found == []
+def test_a_verdict_by_older_rules_is_given_anew(advtrain, tiny: Path) -> None:
+    arguments = ("sweep", tiny, "eps=0.05,0.1", "epochs=9", "--json")
+    before = json.loads(advtrain(*arguments).out)["runs"]
+    file = Path(before[0]["run_dir"]) / "verdict.json"
+    old = json.loads(file.read_text()) | {"rules": 1, "headline": "as it was said once"}
+    file.write_text(json.dumps(old))
+    assert json.loads(advtrain(*arguments).out)["runs"] == before
+    file.unlink()
+    assert json.loads(advtrain(*arguments).out)["runs"] == before

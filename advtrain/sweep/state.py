@@ -10,6 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from advtrain.diagnose import diagnose_run
+from advtrain.diagnosis import rules
+from advtrain.diagnosis.verdict import unjudged
+from advtrain.errors import AdvtrainError
 from advtrain.store.status import read_status
 from advtrain.sweep.plan import Planned
 
@@ -114,11 +118,17 @@ class Board:
 
 
 def _verdict(path: Path) -> dict[str, Any]:
+    """By today's rules: the one that the run left, unless they have changed or it is damaged."""
     try:
         found = json.loads((path / "verdict.json").read_text())
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
+        if isinstance(found, dict) and found.get("rules") == rules.VERSION:
+            return found
+    except (OSError, ValueError, RecursionError):
+        pass
+    try:
+        return diagnose_run(path).verdict.to_json()
+    except AdvtrainError as error:
+        return unjudged(str(error)).to_json()
 
 
 def _figures(file: Path, epochs: int, best: int) -> tuple[float | None, float | None, float]:

@@ -1,0 +1,109 @@
+"""Models that misbehave as they are told, and what tests of sweeps look at."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Done
+
+MISCHIEF = '''\
+"""A model that does what its argument says, in its 30th forward pass."""
+import ctypes, os, signal, sys, time
+from pathlib import Path
+from torch import nn
+
+HERE = Path(__file__).parent
+
+
+class Net(nn.Sequential):
+    def __init__(self, in_shape, num_classes, does="nothing"):
+        super().__init__(nn.Flatten(), nn.Linear(64, num_classes))
+        self.does, self.calls = does, 0
+        if does == "refuse":
+            raise ValueError("refused from the start")
+
+    def forward(self, x):
+        self.calls += 1
+        if self.calls == 30:
+            print("about to", self.does, flush=True)
+            if self.does == "raise":
+                raise RuntimeError("as it was told")
+            if self.does == "die":
+                os.kill(os.getpid(), signal.SIGKILL)
+            if self.does == "segfault":
+                ctypes.string_at(0)
+            if self.does == "exit":
+                os._exit(3)
+            if self.does == "leave":
+                sys.exit(4)
+        if self.does == "nan" and self.calls >= 30:
+            return super().forward(x) * float("nan")
+        while self.does == "stubborn" and self.calls > 30:
+            try:
+                time.sleep(0.1)
+            except KeyboardInterrupt:
+                pass
+        while self.does == "wait" and self.calls > 30 and not (HERE / "gate").exists():
+            time.sleep(0.02)
+        return super().forward(x)
+'''
+
+
+@pytest.fixture
+def mischief(tiny: Path) -> Path:
+    """The tiny config with a model that can be told to fail."""
+    tiny.with_name("mischief.py").write_text(MISCHIEF)
+    tiny.write_text(
+        tiny.read_text().replace("{name: mlp, args: {width: 16, depth: 1}}", "import:mischief:Net")
+    )
+    return tiny
+
+
+def does(*what: str) -> str:
+    return f"model.args.does={','.join(what)}"
+
+
+def table(done: Done, which: str = "sweep_csv") -> list[dict[str, str]]:
+    with Path(json.loads(done.out)[which]).open(newline="") as lines:
+        return list(csv.DictReader(lines))
+
+
+def attempts(run: str | Path) -> list[str]:
+    """The lines of log.txt that say from which epoch an attempt went on."""
+    lines = Path(run, "log.txt").read_text().splitlines()
+    return [line.partition("attempt ")[2] for line in lines if "attempt " in line]
+
+
+def workers_of(pid: int) -> list[int]:
+    """The processes whose parent is this one."""
+    found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True)
+    return [int(word) for word in found.stdout.split()]
+
+
+def wait_until(reached: Callable[[], object], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not reached():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.02)
+
+
+def gone(pids: list[int]) -> bool:
+    """Whether none of these processes is left, zombies aside."""
+    for pid in pids:
+        try:
+            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z":
+                return False
+        except (FileNotFoundError, ProcessLookupError):
+            pass
+    return True
+
+
+def states(folder: Path) -> list[str]:
+    return sorted(json.loads(f.read_text())["state"] for f in folder.glob("tiny/*/status.json"))
