@@ -50,8 +50,11 @@ class Net(nn.Sequential):
                 time.sleep(0.1)
             except KeyboardInterrupt:
                 pass
-        while self.does == "wait" and self.calls > 30 and not (HERE / "gate").exists():
+        waits = self.does in ("wait", "late") and self.calls > 30
+        while waits and not (HERE / "gate").exists():
             time.sleep(0.02)
+        if waits and self.does == "late":
+            raise RuntimeError("late\\nand in two lines")
         return super().forward(x)
 '''
 

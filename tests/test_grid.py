@@ -108,6 +108,8 @@ def test_a_cell_is_the_run_that_train_gives(tiny: Path, tmp_path: Path) -> None:
         (["lr"], None, "argument 'lr': expected KEY=VALUE"),
         (["=1,2"], None, "argument '=1,2': expected KEY=VALUE"),
         (["lr=logspace(1,1e-3,7)"], None, "expected logspace(LOW, HIGH, COUNT) with 0 < LOW"),
+        (["lr=logspace(1e-3,1,1000000)"], None, "2 to 100000 values"),
+        (["seed=7"], "0-1", "argument 'seed=7': the seeds are given by --seeds, too"),
         (["lr=logspace(1e-3,1)"], None, "expected logspace(LOW, HIGH, COUNT) with 0 < LOW"),
         (["lr=logspace(1e-3,1,7.5)"], None, "expected logspace"),
         (["seed=0,1"], None, "argument 'seed=0,1': seed cannot be swept; write --seeds 0,1"),
@@ -256,3 +258,14 @@ def test_no_short_key_is_a_column_of_the_tables() -> None:
     assert short_key(("evaluation", "steps")) == "evaluation.steps"
     assert short_key(("attack", "steps")) == "steps"
     assert columns >= RESERVED
+
+
+def test_a_seed_argument_replaces_the_files_seeds(tiny: Path) -> None:
+    tiny.write_text(tiny.read_text() + "sweep: {eps: [0.1, 0.2], seeds: 0-4}\n")
+    runs = plan(read_study(tiny, ["seed=7"], None, Path("runs")))
+    assert [run.seed for run in runs] == [7, 7]
+
+
+def test_logspace_reaches_from_the_smallest_to_the_largest(tiny: Path) -> None:
+    values = [point[0].value for point in grid("lr=logspace(1e-300, 1e300, 3)").axes[0].points]
+    assert values == [1e-300, 1.0, 1e300]

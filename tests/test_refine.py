@@ -57,11 +57,11 @@ def test_a_majority_decides_and_null_counts_against() -> None:
 
 def test_the_longest_stretch_is_the_band() -> None:
     values = tried((0.1, 3), (1, 0), (2, 3), (3, 2), (4, 3), (5, 1), (6, 3))
-    assert band(values) == Band(low=2, high=4, below=1, above=5, values=3, others=2)
+    assert band(values) == Band(low=2, high=4, below=1, above=5, others=2)
     assert band(values[::-1]) == band(values)
     assert band(tried((1, 0), (2, 1))) is None and band([]) is None
     open_ended = band(tried((1, 3), (2, 3)))
-    assert open_ended == Band(1, 2, None, None, 2, 0) and open_ended.edges() == []
+    assert open_ended == Band(1, 2, None, None, 0) and open_ended.edges() == []
 
 
 def test_each_edge_is_halved_in_log_the_wider_first() -> None:

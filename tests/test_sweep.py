@@ -13,7 +13,10 @@ from pathlib import Path
 import pytest
 
 from advtrain import load_config, train
+from advtrain.config.values import Value
+from advtrain.sweep.bands import read_refinement
 from advtrain.sweep.launch.machine import Seat, assign, visible_gpus
+from advtrain.sweep.plan import read_study
 from tests.kills import differences
 from tests.mischief import MISCHIEF, attempts, does, mischief, table
 
@@ -235,3 +238,36 @@ def test_a_verdict_by_older_rules_is_given_anew(advtrain, tiny: Path) -> None:
     assert json.loads(advtrain(*arguments).out)["runs"] == before
     file.unlink()
     assert json.loads(advtrain(*arguments).out)["runs"] == before
+
+
+def test_values_that_look_like_markup_are_shown_as_they_are(advtrain, tiny: Path) -> None:
+    tiny.with_name("tagged.py").write_text(
+        "from torch import nn\n"
+        "def Net(in_shape, num_classes, tags):\n"
+        "    return nn.Sequential(nn.Flatten(), nn.Linear(64, num_classes))\n"
+    )
+    text = tiny.read_text()
+    tiny.write_text(text.replace("{name: mlp, args: {width: 16, depth: 1}}", "import:tagged:Net"))
+    done = advtrain("sweep", tiny, "model.args.tags=[/x],[red]", "epochs=1")
+    assert done.code == 0 and "[/x]" in done.out and "[red]" in done.out
+
+
+def test_between_whole_numbers_a_refinement_tries_whole_numbers(advtrain, tiny: Path) -> None:
+    study = read_study(tiny, ["model.args.width=4,64", "lr=0.01,0.1"], None, Path("runs"))
+    assert read_refinement(study, "model.args.width", None).whole
+    assert not read_refinement(study, "lr", None).whole
+    study = read_study(tiny, ["train_size=1,100", "alpha=0.01,0.02"], None, Path("runs"))
+    assert read_refinement(study, "train_size", None).whole
+
+
+def test_a_refinement_that_meets_an_invalid_value_still_gives_its_results(
+    advtrain, tiny: Path, monkeypatch
+) -> None:
+    def halves(board, wanted, grid):
+        value = Value("0.5", 0.5, "argument '--refine batch_size'")
+        return [((value,),)] if len(board.runs) == 2 else []
+
+    monkeypatch.setattr("advtrain.sweep.run.next_points", halves)
+    done = advtrain("sweep", tiny, "batch_size=16,32", "epochs=1", "--refine", "batch_size")
+    assert done.code == 0 and "the refinement ends here" in done.err
+    assert "expected a whole number" in done.err and "cells.csv" in done.out

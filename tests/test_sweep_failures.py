@@ -10,7 +10,17 @@ from pathlib import Path
 
 from tests import sweep_kills
 from tests.conftest import finish, start
-from tests.mischief import attempts, does, gone, mischief, states, table, wait_until, workers_of
+from tests.mischief import (
+    MISCHIEF,
+    attempts,
+    does,
+    gone,
+    mischief,
+    states,
+    table,
+    wait_until,
+    workers_of,
+)
 
 __all__ = ["mischief"]  # the fixture
 
@@ -147,6 +157,47 @@ def test_a_sweep_waits_for_a_run_that_train_is_at(mischief: Path, tmp_path: Path
     assert done.err.count("another process trains the remaining 1 runs") == 1
     for run in json.loads(done.out)["runs"]:
         assert len(attempts(tmp_path / run["run_dir"])) == 1
+
+
+def test_a_run_that_fails_elsewhere_meanwhile_is_not_repeated(
+    mischief: Path, tmp_path: Path
+) -> None:
+    other = start("sweep", mischief.name, does("late", "nothing"), "--jobs", "1", cwd=tmp_path)
+    wait_until(lambda: "running" in states(tmp_path / "runs"))
+    process = start("sweep", mischief.name, does("late", "nothing"), "--json", cwd=tmp_path)
+    wait_until(lambda: states(tmp_path / "runs") == ["finished", "running"])
+    (tmp_path / "gate").touch()
+    first, done = finish(other), finish(process)
+    assert (first.code, done.code) == (1, 1), done.err
+    assert "RuntimeError: late; " in first.out
+    for run in json.loads(done.out)["runs"]:
+        assert len(attempts(tmp_path / run["run_dir"])) == 1
+
+
+def test_rerun_all_refuses_before_it_takes_anything_away(mischief: Path, tmp_path: Path) -> None:
+    other = start("sweep", mischief.name, does("nothing", "wait"), "--jobs", "1", cwd=tmp_path)
+    wait_until(lambda: states(tmp_path / "runs") == ["finished", "running"])
+    there = {file: file.read_bytes() for file in (tmp_path / "runs").rglob("metrics.csv")}
+    refused = finish(start("sweep", mischief.name, does("nothing", "wait"), "--rerun", "all",
+                           cwd=tmp_path))  # fmt: skip
+    assert refused.code == 2 and "another process" in refused.err
+    assert all(file.read_bytes() == content for file, content in there.items()) and there
+    (tmp_path / "gate").touch()
+    assert finish(other).code == 0
+
+
+def test_rerun_failed_goes_on_with_what_it_was_interrupted_at(
+    mischief: Path, tmp_path: Path
+) -> None:
+    arguments = ["sweep", mischief.name, does("raise", "wait"), "--jobs", "1"]
+    process = start(*arguments, cwd=tmp_path)
+    wait_until(lambda: states(tmp_path / "runs") == ["failed", "running"])
+    process.send_signal(signal.SIGINT)
+    assert finish(process).code == 130
+    (tmp_path / "mischief.py").write_text(MISCHIEF.replace("self.calls == 30", "False"))
+    (tmp_path / "gate").touch()
+    assert finish(start(*arguments, "--rerun", "failed", cwd=tmp_path)).code == 0
+    assert states(tmp_path / "runs") == ["finished", "finished"]
 
 
 def test_a_sweep_killed_again_and_again_equals_one_never_disturbed(tmp_path: Path) -> None:

@@ -69,6 +69,10 @@ def read_grid(merged: Merged, arguments: Sequence[str], seeds: str | None) -> Gr
         raise ConfigError(list(dict.fromkeys(problems)))
     given = {axis.keys[0]: axis.points[0][0].place for axis in own}
     given |= {_keys(a.partition("=")[0]): f"argument '{a}'" for a in overrides}
+    if place := given.get(("seed",)):
+        chosen = None  # instead of the file's
+        if seeds is not None:
+            problems.append(f"{place}: the seeds are given by --seeds, too; leave one out")
     axes = _not_replaced(axes, given, problems)
     _check_once([*axes, *own], problems)
     if problems:
@@ -239,7 +243,7 @@ def _not_replaced(axes: list[Axis], given: Mapping[Keys, str], problems: list[st
 
 
 def _check_once(axes: Sequence[Axis], problems: list[str]) -> None:
-    """No key on two axes, no section beside a key inside it twice."""
+    """No key on two axes."""
     seen: set[Keys] = set()
     for axis in axes:
         for i, key in enumerate(axis.keys):

@@ -60,7 +60,7 @@ def spelled_out(
 def _logspace(text: Value, key: str, problems: list[str]) -> list[Value]:
     """`logspace(LOW, HIGH, COUNT)`: equal ratios, rounded so that the values can be typed."""
     match = _LOGSPACE.fullmatch("".join(text.text.split()))
-    expected = "expected logspace(LOW, HIGH, COUNT) with 0 < LOW < HIGH and 2 values or more"
+    expected = f"expected logspace(LOW, HIGH, COUNT) with 0 < LOW < HIGH and 2 to {_MOST} values"
     try:
         if not match:
             raise ValueError
@@ -72,7 +72,8 @@ def _logspace(text: Value, key: str, problems: list[str]) -> list[Value]:
         problems.append(f"{text.place}: {key}: {expected}, got {text.text!r}{hint}")
         return []
     exponents = (i / (int(count) - 1) for i in range(int(count)))
-    exact = [low * (high / low) ** exponent for exponent in exponents]
+    span = math.log(high) - math.log(low)
+    exact = [math.exp(math.log(low) + exponent * span) for exponent in exponents]
     return [Value(written(value), value, text.place) for value in rounded(exact)]
 
 

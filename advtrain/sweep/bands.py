@@ -54,17 +54,21 @@ def read_refinement(study: Study, key: str, budget: int | None) -> Refinement:
         raise AdvtrainError(
             f"argument '--budget {budget}': a further value of {key} takes {seeds} runs, one a seed"
         )
+    return Refinement(short_key(keys), where[0], _whole(keys, values), budget)
+
+
+def _whole(keys: tuple[str, ...], values: Sequence[float]) -> bool:
+    """Whether only whole numbers will do between these values of a key."""
     field = keys_of_sections().get(keys[0], {}).get(keys[-1])
-    integral = field is not None and "int" in str(field.annotation) and "float" not in str(
-        field.annotation
-    )  # fmt: skip
-    whole = integral or (keys == ("dataset", "train_size") and min(values) > 1)
-    return Refinement(short_key(keys), where[0], whole, budget)
+    if field is None or len(keys) > 2 or keys == ("dataset", "train_size"):
+        return all(value == int(value) for value in values)  # what a model takes is not known here
+    kind = str(field.annotation)
+    return "int" in kind and "float" not in kind
 
 
 def next_points(board: Board, wanted: Refinement, grid: Sequence[Planned]) -> list[Point]:
-    """The points to run next; none while a run of those before has not ended, or at the end."""
-    if any(not board.of(r).finished and not board.of(r).failed for r in board.runs):
+    """The points to run next; none while a run of those before may still go on, or at the end."""
+    if any(not board.of(r).finished and board.of(r).state != "failed" for r in board.runs):
         return []
     seeds = len({run.seed for run in board.runs})
     extra = len(board.runs) - len(grid)
@@ -132,7 +136,7 @@ def _sentence(name: str, key: str, one: Band | None, facts: Mapping[str, Any]) -
     if one and one.others:
         text += f"; {one.others} further stretches converge apart from it"
     if facts["undecided"]:
-        text += f"; {facts['undecided']} values are undecided (?), which counts as not converged"
+        text += f"; undecided (?), which counts as not converged: {facts['undecided']}"
     return f"{text}; more epochs move the low edge" if key == "lr" else text
 
 

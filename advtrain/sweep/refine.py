@@ -36,7 +36,6 @@ class Band:
     high: float
     below: float | None  # the next smaller value tried, where it does not converge
     above: float | None
-    values: int  # tried within the band
     others: int  # further stretches of converging values, apart from this one
 
     def edges(self) -> list[tuple[float, float]]:
@@ -70,7 +69,6 @@ def band(tried: Sequence[Tried]) -> Band | None:
         high=values[last],
         below=values[first - 1] if first else None,
         above=values[last + 1] if last + 1 < len(values) else None,
-        values=last - first + 1,
         others=len(stretches) - 1,
     )
 

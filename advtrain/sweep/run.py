@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from advtrain.errors import AdvtrainError, RunFailed
-from advtrain.store.rundir import clear
+from advtrain.errors import AdvtrainError, ConfigError, RunFailed
+from advtrain.store.rundir import clear, hold
 from advtrain.store.status import is_run
 from advtrain.sweep.bands import Refinement, bands, next_points, read_refinement, write_bands
 from advtrain.sweep.launch.local import Workers
@@ -67,8 +67,8 @@ def run_sweep(study: Study, options: Options) -> Result:
     grid = plan(study)
     directory = sweep_directory(study, grid, wanted.key if wanted else None)
     board = Board(study.keys)
-    _take_in(board, grid, options)
     _write_plan(study, grid, options, directory)
+    _take_in(board, grid, options)
     with stoppable() as stop, watching(board, study.axes) as view, contextlib.ExitStack() as stack:
         _introduce(board, options, view)
         _rounds(study, grid, board, wanted, options, directory, view, stop, stack)
@@ -92,16 +92,23 @@ def refinement(study: Study, options: Options) -> Refinement | None:
 def _take_in(board: Board, runs: Sequence[Planned], options: Options) -> list[Planned]:
     """Put runs on the board, emptied first under --rerun all; those that are to be trained."""
     if options.rerun == "all":
-        for run in runs:
-            if run.path not in board.outcomes and is_run(run.path):
-                clear(run.path)
+        there = [run for run in runs if run.path not in board.outcomes and is_run(run.path)]
+        for run in there:  # all of them, before the first loses its files
+            with hold(run.path):
+                pass
+        for run in there:
+            clear(run.path)
     return to_train(board, board.add(runs), options)
 
 
 def to_train(board: Board, runs: Sequence[Planned], options: Options) -> list[Planned]:
-    """Those not finished; what failed by an exception only on request, and then nothing else."""
+    """Those not finished; what failed by an exception only on request.
+
+    Then only what failed or was cut off.
+    """
     if options.rerun == "failed":
-        return [run for run in runs if board.of(run).failed]
+        cut_off = ("interrupted", "stale")
+        return [r for r in runs if board.of(r).failed or board.of(r).state in cut_off]
     return [r for r in runs if not board.of(r).finished and board.of(r).state != "failed"]
 
 
@@ -126,7 +133,11 @@ def _rounds(
         points = next_points(board, wanted, grid) if wanted and not stop.now else []
         if not points:
             return
-        todo = _take_in(board, plan(study, points), options)
+        try:
+            todo = _take_in(board, plan(study, points), options)
+        except ConfigError as error:  # the grid's values were valid, one between them is not
+            view.note(f"the refinement ends here: {error}")
+            return
 
 
 def _introduce(board: Board, options: Options, view: View) -> None:

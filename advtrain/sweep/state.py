@@ -62,7 +62,7 @@ def outcome(run: Planned) -> Outcome:
         attempt=status.attempt,
         epoch=status.epoch,
         epochs=run.config.training.epochs,
-        error=status.error,
+        error=" ".join(status.error.split()),  # in one line
         best_epoch=status.best_epoch,
         converged=verdict.get("converged"),
         cause=str(verdict.get("cause", "")),

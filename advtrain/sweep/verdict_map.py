@@ -84,9 +84,9 @@ def _map(
     rows, columns = (labels[i] if i is not None else [""] for i in shown)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     corner = " \\ ".join(_name(axes, i) for i in shown if i is not None)
-    table.add_column(corner, style="bold", no_wrap=True)
+    table.add_column(Text(corner), style="bold", no_wrap=True)  # as it is: it may look like markup
     for label in columns:
-        table.add_column(label, no_wrap=True)
+        table.add_column(Text(label), no_wrap=True)
     for row in rows:
         cells = []
         for column in columns:
@@ -94,7 +94,7 @@ def _map(
             key = tuple(here[i] for i in range(len(axes)))
             outcomes = [board.of(run) for run in runs.get(key, [])]
             cells.append(cell_text(outcomes, console.options.ascii_only, live=live))
-        table.add_row(row, *cells)
+        table.add_row(Text(row), *cells)
     return table
 
 

@@ -66,7 +66,8 @@ class View:
         elif of.failed:
             line.append(f" {run.title}: {of.state}: {of.error}; {run.path}/log.txt", style="red")
         else:
-            line.append(f" {run.title}: {of.state} after epoch {of.epoch} of {of.epochs}")
+            after = f" after epoch {of.epoch} of {of.epochs}" if of.epoch else ""
+            line.append(f" {run.title}: {of.state}{after}")
         self.console.print(line, soft_wrap=True)
         for printed in tail.splitlines():
             self.console.print(Text(f"    {printed}", style="dim"), soft_wrap=True)

@@ -65,7 +65,10 @@ def work_off(
     """
     pending, elsewhere, told = deque(todo), dict[Path, float](), False
     for run in todo:  # what ended it before is no failure of this sweep
-        board.outcomes[run.path] = replace(board.of(run), state="queued", error="")
+        of = board.of(run)
+        # How the attempt ends that another sweep is at now is to be noted, too.
+        before = of.attempt - (of.state == "running")
+        board.outcomes[run.path] = replace(of, state="queued", error="", attempt=before)
     stopping, killed = False, False
     while workers.alive() if stopping else (pending or workers.busy()):
         if stop.now and not stopping:
@@ -156,11 +159,13 @@ def _take_note(worker: Worker, event: Event, board: Board, view: View, stopping:
             if not stopping and not now.finished:
                 now = replace(now, state="interrupted", error=event["cause"])
             worker.run = None
+    begun = now.attempt > board.of(run).attempt or now.state == "running"
     board.outcomes[run.path] = now
     if worker.run is not None:
         view.moved(run)
         return False
-    view.ended(run, event.get("tail", ""))
+    if begun or not stopping:
+        view.ended(run, event.get("tail", ""))
     return True
 
 

@@ -123,10 +123,9 @@ def _work(task: dict[str, Any], reporter: Reporter) -> None:
         state, error = "failed", str(failure)
     except BaseException as failure:  # SystemExit, too: models and datasets are anyone's code
         state = "failed"
-        error = f"{path}: {type(failure).__name__}: {failure}".splitlines()[0]
         log = "" if isinstance(failure, AdvtrainError) else traceback.format_exc()
-        if isinstance(failure, AdvtrainError):
-            error = f"{path}: {failure}"
+        name = "" if isinstance(failure, AdvtrainError) else f"{type(failure).__name__}: "
+        error = f"{path}: {name}{failure}"
         try:
             note_end(path, "failed", error.removeprefix(f"{path}: "), log, task["epochs"])
         except AdvtrainError as unwritten:
@@ -134,7 +133,7 @@ def _work(task: dict[str, Any], reporter: Reporter) -> None:
     _RUNNING.clear()
     sys.stdout.flush()
     sys.stderr.flush()
-    reporter.tell("ended", state=state, error=error)
+    reporter.tell("ended", state=state, error=" ".join(error.split()))
     if _STOP.is_set() or (state == "failed" and torch.cuda.is_available()):
         os._exit(0)  # after an error a GPU's context may be of no use to the next run
 
