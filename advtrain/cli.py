@@ -58,7 +58,9 @@ Overrides = Annotated[
         autocompletion=complete_override,
     ),
 ]
-RunsDir = Annotated[Path, typer.Option(file_okay=False, help="Where the runs' directories are.")]
+RunsDir = Annotated[
+    Path, typer.Option(file_okay=False, readable=False, help="Where the runs' directories are.")
+]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done and end.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -150,19 +150,22 @@ def table_of_run(path: Path, *, state: str | None = None) -> Table:
 
 def _labels(dataset: str, found: Mapping[str, Any]) -> Labels | None:
     """What the run noted of its training labels; older runs of known datasets: balanced ones."""
-    classes, entropy, majority = (found.get(key) for key in ("classes", "entropy", "majority"))
-    if _count(classes) and _positive(entropy) and _positive(majority):
-        return Labels(int(classes), float(entropy), float(majority))  # type: ignore[arg-type]
+    classes = _count(found.get("classes"))
+    entropy, majority = (_positive(found.get(key)) for key in ("entropy", "majority"))
+    if classes and entropy and majority:
+        return Labels(classes, entropy, majority)
     return Labels.balanced(DATASETS[dataset].classes) if dataset in DATASETS else None
 
 
-def _positive(value: object) -> bool:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return number and 0 < value < math.inf  # type: ignore[operator]
+def _positive(value: object) -> float | None:
+    """A positive finite number, or None for anything else in a damaged file."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    return float(value) if 0 < value <= sys.float_info.max else None
 
 
 def _count(value: object) -> int | None:
-    """A positive whole number, or None for anything else in a damaged file."""
+    """A positive whole number, or None for anything else."""
     return value if isinstance(value, int) and _positive(value) else None
 
 

@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -102,11 +102,13 @@ def torment(folder: Path, model: str, count: int, seed: int) -> tuple[list[Kill]
     return kills, differences(quiet, finish(folder, "killed"))
 
 
-def started(folder: Path, runs: str) -> subprocess.Popen[bytes]:
+def started(
+    folder: Path, runs: str, command: Sequence[str] = ("train", "killed.yaml")
+) -> subprocess.Popen[bytes]:
     """The command, in a process of its own; what it prints goes to a file."""
     with (folder / f"{runs}.out").open("ab") as output:
         return subprocess.Popen(
-            [sys.executable, "-m", "advtrain", "train", "killed.yaml", "--runs-dir", runs],
+            [sys.executable, "-m", "advtrain", *command, "--runs-dir", runs],
             cwd=folder,
             env=os.environ | {"OMP_NUM_THREADS": "1"},
             stdin=subprocess.DEVNULL,

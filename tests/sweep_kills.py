@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from advtrain.store.status import read_status
-from tests.kills import differences
+from tests.kills import differences, started
 
 CONFIG = """\
 name: killed
@@ -55,11 +55,11 @@ def torment(folder: Path, count: int, seed: int) -> tuple[list[Kill], list[str]]
     whole = saved(folder / "quiet")
     chance = random.Random(seed)
     kills: list[Kill] = []
-    process = started(folder, "killed")
+    process = started(folder, "killed", COMMAND)
     found = []
     for number in range(count):
         if process.poll() is not None:
-            process = started(folder, "killed")
+            process = started(folder, "killed", COMMAND)
         workers = children(process.pid)
         wait_for(folder / "killed", process, number, whole * (number + 1) // (count + 4), chance)
         workers |= children(process.pid)
@@ -83,22 +83,9 @@ def torment(folder: Path, count: int, seed: int) -> tuple[list[Kill], list[str]]
     return kills, found + compare(folder)
 
 
-def started(folder: Path, runs: str) -> subprocess.Popen[bytes]:
-    """The command, in a process of its own; what it prints goes to a file."""
-    with (folder / f"{runs}.out").open("ab") as file:
-        return subprocess.Popen(
-            [sys.executable, "-m", "advtrain", *COMMAND, "--runs-dir", runs],
-            cwd=folder,
-            env=os.environ | {"OMP_NUM_THREADS": "1"},
-            stdin=subprocess.DEVNULL,
-            stdout=file,
-            stderr=file,
-        )
-
-
 def finish(folder: Path, runs: str) -> None:
     """Let the command run to its end."""
-    if started(folder, runs).wait() != 0:
+    if started(folder, runs, COMMAND).wait() != 0:
         raise AssertionError(output(folder, runs))
 
 

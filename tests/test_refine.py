@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -39,7 +40,7 @@ def simulate(study: Study, response: Response, budget: int | None, key: str = "l
     return board
 
 
-def found(study: Study, response: Response, budget: int | None = None) -> list[dict]:  # type: ignore[type-arg]
+def found(study: Study, response: Response, budget: int | None = None) -> list[dict[str, Any]]:
     board = simulate(study, response, budget)
     return bands(board, read_refinement(study, "lr", budget))
 
@@ -106,7 +107,10 @@ def test_edges_are_close_and_the_budget_is_kept(
     (folder / "a.yaml").write_text("model: mlp\ndataset: digits\n")
     study = read_study(folder / "a.yaml", [f"lr=logspace(1e-3,1,{count})"], "0-1", folder)
     edges = 10**low, 10 ** (low + width)
-    response: Response = lambda eps, lr, seed: edges[0] <= lr <= edges[1]  # noqa: E731
+
+    def response(eps: float, lr: float, seed: int) -> bool:
+        return edges[0] <= lr <= edges[1]
+
     board = simulate(study, response, budget)
     extra = len(board.runs) - 2 * count
     if budget is not None:
@@ -135,7 +139,9 @@ def test_a_budget_is_spread_over_eps(study: Study) -> None:
 
 
 def test_a_sweep_that_goes_on_asks_for_the_same_values(study: Study) -> None:
-    response: Response = lambda eps, lr, seed: (lr * 7919 * (seed + 1)) % 1 < 0.8  # noqa: E731
+    def response(eps: float, lr: float, seed: int) -> bool:
+        return (lr * 7919 * (seed + 1)) % 1 < 0.8
+
     once, again = (simulate(study, response, 30) for _ in range(2))
     assert [run.path for run in once.runs] == [run.path for run in again.runs]
 

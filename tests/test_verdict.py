@@ -54,8 +54,10 @@ def table(train, acc, seed=0, test=None, noise=0.0075, known: Config | None = No
 
 
 def states(verdict: Verdict) -> tuple[str, str, str, str]:
-    axes = verdict.axes
-    return tuple(axes[name].state for name in ("inner", "train", "held_out", "level"))  # type: ignore[return-value]
+    inner, train, held_out, level = (
+        verdict.axes[name].state for name in ("inner", "train", "held_out", "level")
+    )
+    return inner, train, held_out, level
 
 
 def test_a_plateau_before_a_pending_drop_is_no_convergence() -> None:

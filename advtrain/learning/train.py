@@ -83,7 +83,7 @@ def train_epoch(
 
         loss, robust_logits = objective(model, x, y, attack, config.objective)
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         grad_norm = clip(model, config.optimizer.clip_norm)
         optimizer.step()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -49,7 +48,7 @@ def run_path(
 def directories(folder: Path) -> dict[str, str]:
     """The names of the runs' directories in a folder, by their seed and identity."""
     try:
-        names = sorted(os.listdir(folder), reverse=True)  # noqa: PTH208 (speed)
+        names = sorted((path.name for path in folder.iterdir()), reverse=True)
     except OSError:  # not there; who wants to write there will be told
         return {}
     return {match[0]: name for name in names if (match := _ENDING.search(name))}

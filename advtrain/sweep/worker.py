@@ -70,7 +70,7 @@ def main() -> None:
     faulthandler.enable(all_threads=False)
     # Private copies, so that code of models and datasets neither reads tasks nor writes events.
     tasks_from, events = os.dup(0), os.dup(1)
-    with open(os.devnull) as nothing:  # noqa: PTH123
+    with Path(os.devnull).open() as nothing:
         os.dup2(nothing.fileno(), 0)
     os.dup2(2, 1)
     if isinstance(sys.stdout, io.TextIOWrapper):  # so that a crash loses nothing of it
