@@ -171,7 +171,8 @@ def sweep(
         int | None, typer.Option(min=1, help="Workers; by default one a GPU, else one a core.")
     ] = None,
     rerun: Annotated[
-        Rerun | None, typer.Option(help="failed: repeat only those; all: train each run anew.")
+        Rerun | None,
+        typer.Option(help="failed: only what failed or was cut off; all: each run anew."),
     ] = None,
     fail_fast: Annotated[bool, typer.Option(help="Stop at the first run that fails.")] = False,
     refine: Annotated[
