@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint figures studies clean
+.PHONY: demo test lint figures studies bench clean
 
 demo: .venv/installed
 	$(BIN)/advtrain train configs/digits.yaml
@@ -30,6 +30,14 @@ figures: demo
 # Every state of a verdict for real, and what its suggestion makes of it: over an hour on two cores.
 studies: .venv/installed
 	$(BIN)/python docs/studies.py
+
+# The tables of docs/performance.md, beside other ways to train the same: leave the machine alone.
+bench: .venv/installed-bench
+	$(BIN)/python -m bench
+
+.venv/installed-bench: .venv/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	touch $@
 
 clean:
 	rm -rf .venv build *.egg-info
