@@ -23,7 +23,13 @@ from advtrain.config.schema import Config
 from advtrain.diagnose import diagnose_run
 from advtrain.errors import AdvtrainError, RunFailed
 from advtrain.learning.data.splits import Data, load_data
-from advtrain.learning.device import PRECISION, choose_device, device_name, suit_threads
+from advtrain.learning.device import (
+    PRECISION,
+    choose_device,
+    device_name,
+    keep_memory,
+    suit_threads,
+)
 from advtrain.learning.measure import curve
 from advtrain.learning.models import build_model
 from advtrain.learning.optimizer import build_optimizer
@@ -108,6 +114,7 @@ def _prepare(
         config.model.name, in_shape=data.shape, num_classes=data.num_classes, **config.model.args
     )
     suit_threads(model, data.shape)
+    keep_memory(where)
     if config.model.normalize:
         model.normalize.fit(data.mean, data.std)
     if config.model.weights:

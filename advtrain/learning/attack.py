@@ -59,7 +59,7 @@ def ascend(
         with torch.enable_grad():
             loss = F.cross_entropy(model(x_adv), y)
             (grad,) = torch.autograd.grad(loss, x_adv)
-        x_adv = x_adv.detach() + alpha * steepest(grad, norm)
+        x_adv = torch.add(x_adv.detach(), steepest(grad, norm), alpha=alpha)
         x_adv = torch.clamp(x + project(x_adv - x, norm, eps), 0, 1)
     return x_adv.detach()
 

@@ -10,6 +10,7 @@ from advtrain.config.optimization import Adam, AdamW, Optimizer, Sgd
 
 def build_optimizer(model: nn.Module, keys: Optimizer) -> torch.optim.Optimizer:
     """The optimizer over all parameters; weight decay applies to each of them."""
+    fused = next(model.parameters()).device.type in ("cpu", "cuda")
     match keys:
         case Sgd():
             return torch.optim.SGD(
@@ -18,8 +19,15 @@ def build_optimizer(model: nn.Module, keys: Optimizer) -> torch.optim.Optimizer:
                 momentum=keys.momentum,
                 nesterov=keys.nesterov,
                 weight_decay=keys.weight_decay,
+                fused=fused,
             )
         case Adam() | AdamW():
             kind = torch.optim.Adam if isinstance(keys, Adam) else torch.optim.AdamW
             betas = (keys.betas[0], keys.betas[1])
-            return kind(model.parameters(), lr=keys.lr, betas=betas, weight_decay=keys.weight_decay)
+            return kind(
+                model.parameters(),
+                lr=keys.lr,
+                betas=betas,
+                weight_decay=keys.weight_decay,
+                fused=fused,
+            )

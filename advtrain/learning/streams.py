@@ -24,6 +24,17 @@ def stream(*name: int | str, device: torch.device | str = "cpu") -> torch.Genera
     return torch.Generator(device=device).manual_seed(seed_of(*name))
 
 
+def seed_global(seed: int, device: torch.device) -> None:
+    """Begin the global stream that dropout on the device draws from.
+
+    On a CPU torch.manual_seed would also note, each time and for ever, what to tell a GPU.
+    """
+    if device.type == "cpu":
+        torch.default_generator.manual_seed(seed)
+    else:
+        torch.manual_seed(seed)
+
+
 @contextmanager
 def preserved() -> Iterator[None]:
     """Leave torch's global generators and thread count to the caller as they were."""

@@ -20,7 +20,7 @@ from advtrain.learning.data.splits import Data
 from advtrain.learning.measure import measure, panel, weight_norm
 from advtrain.learning.objective import OBJECTIVES
 from advtrain.learning.schedule import eps_factor, lr_factor
-from advtrain.learning.streams import seed_of, stream
+from advtrain.learning.streams import seed_global, seed_of, stream
 from advtrain.learning.tally import Tally
 from advtrain.records import EpochRecord, Progress
 
@@ -79,7 +79,7 @@ def train_epoch(
             x = crop_and_flip(x, stream(seed, "augment", epoch, number, device=device))
         generator = stream(seed, "attack", epoch, number, device=device)
         attack = partial(adversarial, model, config.attack, strength, generator)
-        torch.manual_seed(seed_of(seed, "dropout", epoch, number))
+        seed_global(seed_of(seed, "dropout", epoch, number), device)
 
         loss, robust_logits = objective(model, x, y, attack, config.objective)
         optimizer.zero_grad()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from advtrain.learning.models.stem import Stem
+
 
 class PreActBlock(nn.Module):
     """BN, ReLU, conv, BN, ReLU, (dropout,) conv, plus the shortcut (He et al. 2016, fig. 4e)."""
@@ -36,7 +38,7 @@ def _residual(
     channels: int, widths: list[int], blocks: int, num_classes: int, dropout: float
 ) -> nn.Module:
     """A 3x3 stem of widths[0] channels, then one stage of `blocks` for each further width."""
-    layers: list[nn.Module] = [nn.Conv2d(channels, widths[0], 3, padding=1, bias=False)]
+    layers: list[nn.Module] = [Stem(channels, widths[0], 3, bias=False)]
     inside = widths[0]
     for stage, width in enumerate(widths[1:]):
         for block in range(blocks):
