@@ -24,7 +24,6 @@ from advtrain.diagnose import diagnose_run
 from advtrain.errors import AdvtrainError, RunFailed
 from advtrain.learning.data.splits import Data, load_data
 from advtrain.learning.device import (
-    PRECISION,
     choose_device,
     device_name,
     keep_memory,
@@ -129,7 +128,9 @@ def _prepare(
         rows = metrics.read_rows(path / "metrics.csv", progress.epoch)
     elif parent:
         progress, rows, best = _take_over(parent, config, model, optimizer, observer)
-    now = provenance.session(str(where), device_name(where), PRECISION)
+    now = provenance.session(
+        str(where), device_name(where), config.training.precision, config.training.compile
+    )
     for text in provenance.differences(record["sessions"][-1], now) if record["sessions"] else []:
         observer.warn(f"resumed on different terms, so the figures may differ slightly: {text}")
     record["sessions"].append(now)

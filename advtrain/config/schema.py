@@ -188,6 +188,12 @@ class Training(Section):
     keep_every: Annotated[Count, Field(ge=1)] | None = Field(
         None, description="keep the checkpoint of every so manieth epoch"
     )
+    precision: Literal["fp32", "bf16"] = Field(
+        "fp32", description="of the passes that train; bf16 keeps weights and evaluation in fp32"
+    )
+    compile: bool = Field(
+        False, description="torch.compile the network for training; large ones gain after minutes"
+    )
 
 
 class Evaluation(Section):

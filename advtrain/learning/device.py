@@ -15,7 +15,6 @@ from advtrain.config.devices import check_device
 from advtrain.errors import AdvtrainError
 from advtrain.learning.attack import mode
 
-PRECISION = "fp32"
 _MMAP_MAX, _TRIM_THRESHOLD = -4, -1  # of malloc.h
 _SMALL = 2e6  # floating-point operations of one image's forward pass
 
@@ -23,7 +22,7 @@ _SMALL = 2e6  # floating-point operations of one image's forward pass
 def choose_device(wanted: str) -> torch.device:
     """`auto` (CUDA, else Apple's MPS, else CPU), `cpu`, `cuda`, `cuda:N` or `mps`, if it is there.
 
-    On CUDA, algorithms are made deterministic and full fp32, which costs speed.
+    On CUDA, algorithms are made deterministic and fp32 means fp32, not TF32: that costs speed.
     """
     check_device(wanted)
     if wanted == "auto":

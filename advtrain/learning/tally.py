@@ -8,8 +8,6 @@ from torch import Tensor
 
 from advtrain.records import EpochRecord
 
-_LOOK_EVERY = 16  # batches between looks at an accelerator, each of which waits for it
-
 
 class Tally:
     """Adds up what `EpochRecord` reports of training, and notices the first number not finite."""
@@ -19,7 +17,7 @@ class Tally:
         precise = torch.float32 if device.type == "mps" else torch.float64
         self._sums = torch.zeros(3, device=device, dtype=precise)  # loss, hits, gradient norm
         self._first_bad = torch.zeros((), device=device, dtype=torch.int64)  # from 1; 0: none
-        self._look_every = 1 if device.type == "cpu" else _LOOK_EVERY
+        self._waits = device.type != "cpu"  # to look at an accelerator is to wait for it
         self.images = 0
         self._batches = 0
         self._robust = False
@@ -41,9 +39,9 @@ class Tally:
     def first_bad(self, final: bool) -> int:
         """The first batch (from 1) whose loss or gradient was not finite, or 0.
 
-        Looks only now and then where looking is slow, and always at the `final` batch.
+        Looks at the `final` batch alone where looking is slow.
         """
-        if final or self._batches % self._look_every == 0:
+        if final or not self._waits:
             return int(self._first_bad)
         return 0
 

@@ -12,7 +12,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from advtrain.config.schema import Attack, Config
+from advtrain.config.schema import Attack, Config, Training
 from advtrain.learning.attack import mode, pgd, strongest
 from advtrain.learning.data.augment import crop_and_flip
 from advtrain.learning.data.images import portions
@@ -41,10 +41,10 @@ def train_epochs(
     on `training.early_stopping`. Random numbers and the learning rate depend on the seed, the
     epoch and the batch alone, so a run goes on from any epoch's weights as if never stopped.
     """
-    measured_on = panel(data, config.evaluation.size)
+    measured_on, network = panel(data, config.evaluation.size), fast(model, config.training)
     while progress.epoch < config.training.epochs and not progress.stopped:
         began = time.perf_counter()
-        record = train_epoch(model, optimizer, data, config, progress, tick)
+        record = train_epoch(network, optimizer, data, config, progress, tick)
         if record.finite:
             measure(model, measured_on, config, record, progress)
         else:
@@ -67,6 +67,7 @@ def train_epoch(
     objective = OBJECTIVES[config.objective.name]
     batches = batches_of(len(data.train), config.training.batch_size, seed, epoch)
     tally, lr, strength = Tally(device), 0.0, 0.0
+    low = config.training.precision == "bf16"
     model.train()
     began = time.perf_counter()
     for number, (x, y, _) in enumerate(data.train.batches(batches)):
@@ -81,7 +82,8 @@ def train_epoch(
         attack = partial(adversarial, model, config.attack, strength, generator)
         seed_global(seed_of(seed, "dropout", epoch, number), device)
 
-        loss, robust_logits = objective(model, x, y, attack, config.objective)
+        with torch.autocast(device.type, torch.bfloat16, enabled=low):
+            loss, robust_logits = objective(model, x, y, attack, config.objective)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         grad_norm = clip(model, config.optimizer.clip_norm)
@@ -101,6 +103,17 @@ def train_epoch(
     if not record.finite and not progress.bad_batch:  # the last step made the weights so
         progress.bad_batch = len(batches)
     return record
+
+
+def fast(model: nn.Module, keys: Training) -> nn.Module:
+    """The model, compiled if asked for; it shares its weights and its mode with the original."""
+    if not keys.compile:
+        return model
+    device = next(model.parameters()).device
+    mode = "reduce-overhead" if device.type == "cuda" else "default"  # the former: CUDA graphs
+    compiled = torch.compile(model, mode=mode, dynamic=False)
+    assert isinstance(compiled, nn.Module)
+    return compiled
 
 
 def batches_of(count: int, size: int, seed: int, epoch: int) -> Sequence[Tensor]:

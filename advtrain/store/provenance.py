@@ -19,7 +19,7 @@ _PACKAGES = ("advtrain", "torch", "torchvision", "numpy", "pandas", "scikit-lear
 _LONGEST_DIFF = 200_000  # characters
 
 
-def session(device: str, device_name: str, precision: str) -> dict[str, Any]:
+def session(device: str, device_name: str, precision: str, compiled: bool) -> dict[str, Any]:
     """One process's work on a run: where, with what, and from when."""
     return {
         "began": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
@@ -30,6 +30,8 @@ def session(device: str, device_name: str, precision: str) -> dict[str, Any]:
         "device_name": device_name,
         "threads": torch.get_num_threads(),
         "precision": precision,
+        "compile": compiled,
+        "tf32": torch.backends.cuda.matmul.allow_tf32 or torch.backends.cudnn.allow_tf32,
         "versions": {"python": platform.python_version(), **_versions()},
         "git": _git(Path.cwd()),
         "seconds": 0.0,

@@ -1,0 +1,147 @@
+"""What is fast computes the same as what is plain: tests/reference.py is the oracle."""
+
+from __future__ import annotations
+
+import copy
+import shutil
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from advtrain.config.identity import identity
+from advtrain.config.schema import Config
+from advtrain.learning.attack import pgd
+from advtrain.learning.data.images import Resident
+from advtrain.learning.data.splits import Data
+from advtrain.learning.models import build_model
+from advtrain.learning.models.classifier import Classifier
+from advtrain.learning.models.stem import Stem
+from advtrain.learning.optimizer import build_optimizer
+from advtrain.learning.streams import stream
+from advtrain.learning.train import fast, train_epoch
+from advtrain.records import EpochRecord, Progress
+from tests import reference
+
+needs_compiler = pytest.mark.skipif(
+    not (shutil.which("c++") or shutil.which("g++")), reason="torch.compile needs a C++ compiler"
+)
+NETWORKS = [("small_cnn", (1, 8, 8)), ("madry_cnn", (1, 28, 28)), ("preact_resnet18", (3, 16, 16))]
+
+
+def config_of(model: str, **training: Any) -> Config:
+    return Config.model_validate({
+        "model": {"name": model},
+        "dataset": {"name": "digits"},
+        "attack": {"eps": 0.1, "steps": 3},
+        "optimizer": {"name": "sgd", "lr": 0.05},
+        "schedule": {"name": "constant"},
+        "training": {"epochs": 1, "batch_size": 16, **training},
+    })  # fmt: skip
+
+
+def images(shape: tuple[int, int, int], count: int = 16) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    x = torch.rand(count, *shape, generator=generator)
+    return x, torch.randint(10, (count,), generator=generator)
+
+
+def built(name: str, shape: tuple[int, int, int], **args: Any) -> Classifier:
+    torch.manual_seed(0)
+    model = build_model(name, in_shape=shape, num_classes=10, **args)
+    model.normalize.fit(torch.full(shape[:1], 0.4), torch.full(shape[:1], 0.3))
+    return model.to(memory_format=torch.channels_last)
+
+
+def one_step(
+    model: Classifier, config: Config, shape: tuple[int, int, int]
+) -> tuple[EpochRecord, tuple[Tensor, Tensor]]:
+    """An epoch of one batch by the real loop, and the reference's loss and gradient norm."""
+    slow = reference.plain(copy.deepcopy(model))
+    x, y = images(shape)
+    data = Resident(x, y, torch.arange(len(y)))
+    splits = Data(data, None, data, shape, 10, torch.zeros(1), torch.ones(1), "")
+    optimizer = build_optimizer(model, config.optimizer)
+    network = fast(model, config.training)
+    record = train_epoch(network, optimizer, splits, config, Progress(), lambda *_: None)
+
+    order = torch.randperm(len(y), generator=stream(0, "order", 1))
+    x, y, attack = x[order], y[order], config.attack
+    noise = torch.empty_like(x).uniform_(
+        -attack.eps, attack.eps, generator=stream(0, "attack", 1, 0)
+    )
+    start = (x + noise).clamp(0, 1)
+    x_adv = reference.attack(slow, x, y, start, attack.eps, attack.step_size, attack.steps)
+    found = reference.sgd_step(slow, x_adv, y, 0.05, 5e-4)
+    if config.training.precision == "fp32":
+        # A pixel whose gradient is within rounding of 0 may go either way.
+        own, theirs = model.state_dict(), slow.state_dict()
+        change = torch.cat([(own[k] - theirs[k]).double().flatten() for k in own]).norm()
+        share = 5e-3 if config.model.name == "preact_resnet18" else 1e-3
+        assert change < share * 0.05 * found[1]  # of what the step changed
+    return record, found
+
+
+@pytest.mark.parametrize(("name", "shape"), NETWORKS)
+def test_a_training_step_equals_the_plain_one(name: str, shape: tuple[int, int, int]) -> None:
+    record, (loss, norm) = one_step(built(name, shape), config_of(name), shape)
+    assert record.train_robust_loss == pytest.approx(float(loss), rel=1e-5)
+    assert record.grad_norm == pytest.approx(float(norm), rel=1e-4)
+
+
+@needs_compiler
+@pytest.mark.filterwarnings("ignore")  # of torch.compile's own parts
+def test_a_compiled_step_equals_the_plain_one() -> None:
+    shape = (1, 8, 8)
+    record, (loss, norm) = one_step(
+        built("small_cnn", shape), config_of("small_cnn", compile=True), shape
+    )
+    assert record.train_robust_loss == pytest.approx(float(loss), rel=1e-5)
+    assert record.grad_norm == pytest.approx(float(norm), rel=1e-4)
+
+
+@pytest.mark.parametrize(("name", "shape"), NETWORKS)
+def test_bf16_is_near_and_keeps_fp32_weights(name: str, shape: tuple[int, int, int]) -> None:
+    model = built(name, shape)
+    record, (loss, _) = one_step(model, config_of(name, precision="bf16"), shape)
+    assert record.train_robust_loss != pytest.approx(float(loss), rel=1e-7)  # it is another
+    assert record.train_robust_loss == pytest.approx(float(loss), rel=2e-2)
+    assert {p.dtype for p in model.parameters()} == {torch.float32}
+
+
+@pytest.mark.parametrize(("name", "shape"), NETWORKS)
+def test_the_attack_equals_the_plain_one(name: str, shape: tuple[int, int, int]) -> None:
+    model = built(name, shape)
+    x, y = images(shape)
+    fast_adv = pgd(model, x, y, norm="linf", eps=0.1, alpha=0.03, steps=5, start="zero")
+    slow = reference.plain(copy.deepcopy(model))
+    slow_adv = reference.attack(slow, x, y, x, 0.1, 0.03, 5)
+    # A gradient within rounding of 0 may have another sign.
+    assert ((fast_adv - slow_adv).abs() > 1e-6).float().mean() < 1e-3
+
+
+@pytest.mark.parametrize(("inside", "size", "bias"), [(1, 3, True), (3, 5, False), (2, 1, True)])
+def test_the_stem_has_the_gradients_of_a_convolution(inside: int, size: int, bias: bool) -> None:
+    stem = Stem(inside, 6, size, bias).double()
+    own = nn.Conv2d(inside, 6, size, padding=size // 2, bias=bias).double()
+    own.load_state_dict(stem.state_dict())
+    x = torch.rand(4, inside, 7, 9, dtype=torch.float64, requires_grad=True)
+    weights = torch.rand(4, 6, 7, 9, dtype=torch.float64)
+    for layer in (stem, own):
+        (layer(x) * weights).sum().backward()
+        layer.of_x, x.grad = x.grad, None
+    torch.testing.assert_close(stem(x), own(x))
+    torch.testing.assert_close(stem.of_x, own.of_x)
+    for p, q in zip(stem.parameters(), own.parameters(), strict=True):
+        torch.testing.assert_close(p.grad, q.grad)
+
+
+def test_precision_and_compile_count_for_identity_unless_default() -> None:
+    plain = identity(config_of("small_cnn"))
+    assert identity(config_of("small_cnn", precision="fp32", compile=False)) == plain
+    others = {
+        identity(config_of("small_cnn", precision="bf16")),
+        identity(config_of("small_cnn", compile=True)),
+    }
+    assert len(others | {plain}) == 3
