@@ -24,9 +24,11 @@ def main() -> None:
     """Measure what was asked for, then write the tables from all results there are."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--only", nargs="*", choices=[*WORKLOADS, "scaling", "tables"])
+    parser.add_argument(
+        "--only", nargs="*", choices=[*WORKLOADS, "scaling", "fast-settings", "tables"]
+    )
     chosen = parser.parse_args()
-    wanted = chosen.only or [*WORKLOADS, "scaling"]
+    wanted = chosen.only or [*WORKLOADS, "scaling", "fast-settings"]
     for workload in WORKLOADS.values():
         if workload.name in wanted:
             _write(workload.name, measure(workload, chosen.rounds))
@@ -34,6 +36,9 @@ def main() -> None:
         found = interleaved(["scaling"], scaling.BASE, 3)["scaling"]
         _write("scaling", {"machine": description(), **found})
         scaling.draw(found["rounds"])
+    if "fast-settings" in wanted:
+        found = interleaved(["fast-settings"], WORKLOADS["digits"], 1, tries=1)["fast-settings"]
+        _write("fast-settings", {"machine": description(), **found})
     tables.write(RESULTS)
 
 

@@ -34,10 +34,10 @@ class Contestant:
         )  # fmt: skip
         self.error = self._answer().get("error", "")
 
-    def measure(self) -> None:
-        """One round; the calmest of its tries counts."""
+    def measure(self, most: int) -> None:
+        """One round; of `most` tries the first calm one counts, or the calmest."""
         tries: list[Measures] = []
-        while len(tries) < TRIES and (not tries or tries[-1]["neighbours"] > CALM):
+        while len(tries) < most and (not tries or tries[-1]["neighbours"] > CALM):
             assert self._process.stdin is not None
             self._process.stdin.write("go\n")
             self._process.stdin.flush()
@@ -72,14 +72,16 @@ def contestants(names: list[str], workload: Workload) -> Iterator[list[Contestan
             each.close()
 
 
-def interleaved(names: list[str], workload: Workload, rounds: int) -> dict[str, Any]:
+def interleaved(
+    names: list[str], workload: Workload, rounds: int, tries: int = TRIES
+) -> dict[str, Any]:
     """What each measured in each round, or why it could not take part."""
     with contestants(names, workload) as all_of_them:
         able = [each for each in all_of_them if not each.error]
         for number in range(rounds):
             # Turn the order, so that none always follows the same neighbour.
             for each in able[number % len(able) :] + able[: number % len(able)]:
-                each.measure()
+                each.measure(tries)
             print(f"  {workload.name}: round {number + 1} of {rounds}", file=sys.stderr)
     return {
         each.name: {"error": each.error} if each.error else {"rounds": each.rounds}

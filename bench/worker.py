@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 
-from bench import floor, ours, peers, scaling
+from bench import fast_settings, floor, ours, peers, scaling
 from bench.machine import Neighbours, peak_memory
 from bench.workloads import Workload
 
@@ -48,8 +48,10 @@ CONTESTANTS: dict[str, Callable[[Workload], Callable[[], Measures]]] = {
     "surroundings": lambda w: lambda: ours.surroundings(w),
     "evaluation": lambda w: lambda: ours.evaluation(w),
     "scaling": lambda w: scaling.one_round,
+    "fast-settings": lambda w: fast_settings.one_round,
 }
-WHOLE = ("surroundings", "evaluation", "scaling")  # long, and not to be warmed up  # fmt: skip
+# Long, and not to be warmed up:
+WHOLE = ("surroundings", "evaluation", "scaling", "fast-settings")
 
 
 def main() -> None:
