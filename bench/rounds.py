@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,9 +27,11 @@ class Contestant:
     def __init__(self, name: str, workload: Workload) -> None:
         self.name = name
         self.rounds: list[Measures] = []
+        # Not a pipe: one that nobody reads fills up.
+        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115
         self._process = subprocess.Popen(
             [sys.executable, "-m", "bench.worker", name, json.dumps(vars(workload))],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, text=True,
             cwd=ROOT,
             env=os.environ | {"OMP_NUM_THREADS": str(workload.threads), "CUDA_VISIBLE_DEVICES": ""},
         )  # fmt: skip
@@ -48,13 +51,14 @@ class Contestant:
     def close(self) -> None:
         """End the process."""
         self._process.communicate()
+        self._errors.close()
 
     def _answer(self) -> dict[str, Any]:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            _, errors = self._process.communicate()
-            raise RuntimeError(f"{self.name} ended:\n{errors[-2000:]}")
+            self._errors.seek(0)
+            raise RuntimeError(f"{self.name} ended:\n{self._errors.read()[-2000:]}")
         answer: dict[str, Any] = json.loads(line)
         return answer
 
