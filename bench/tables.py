@@ -39,7 +39,7 @@ def write(results: Path) -> None:
         for name in WORKLOADS
         if (results / f"{name}.json").exists()
     }
-    parts = [_setting(found), *map(_loops, found.values()), _rest(found)]
+    parts = [_setting(found), *map(_loops, found.values()), _rest(found)] if found else []
     if (fast := results / "fast-settings.json").exists():
         parts.append(_fast(json.loads(fast.read_text())))
     text = "\n\n".join(parts)
