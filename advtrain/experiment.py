@@ -23,12 +23,7 @@ from advtrain.config.schema import Config
 from advtrain.diagnose import diagnose_run
 from advtrain.errors import AdvtrainError, RunFailed
 from advtrain.learning.data.splits import Data, load_data
-from advtrain.learning.device import (
-    choose_device,
-    device_name,
-    keep_memory,
-    suit_threads,
-)
+from advtrain.learning.device import choose_device, device_name, keep_memory, suit_threads
 from advtrain.learning.measure import curve
 from advtrain.learning.models import build_model
 from advtrain.learning.optimizer import build_optimizer
