@@ -102,3 +102,18 @@ def test_listings_import_no_torch(command: list[str]) -> None:
         "sys.exit(3 if 'torch' in sys.modules else 0)"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
+
+
+def test_help_imports_only_the_command_line() -> None:
+    """Each command imports what it needs when it runs."""
+    code = (
+        "import sys\nfrom advtrain.cli import main\n"
+        "sys.argv = ['advtrain', '--help']\n"
+        "try: main()\nexcept SystemExit: pass\n"
+        "print(*sys.modules, file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    loaded = {name for name in done.stderr.split() if name.startswith("advtrain.")}
+    commands = {f"advtrain.cli.{file.stem}" for file in (PACKAGE / "cli").glob("[!_]*.py")}
+    assert loaded == commands | {"advtrain.cli", "advtrain.errors", "advtrain.interrupt"}
+    assert not {"pydantic", "yaml", "numpy", "pandas"} & set(done.stderr.split())
