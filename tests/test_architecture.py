@@ -77,7 +77,8 @@ def test_files_and_functions_are_short(file: Path) -> None:
 
 def test_what_does_not_train_imports_no_torch() -> None:
     modules = [f"advtrain.{name}" for name in NO_TORCH]
-    modules += [f"advtrain.store.{n}" for n in ("rundir", "metrics", "run", "naming", "parent")]
+    stored = ("rundir", "metrics", "run", "naming", "parent", "examples")
+    modules += [f"advtrain.store.{name}" for name in stored]
     sweep = [f for f in FILES if f.parent.name in ("sweep", "launch") and f.stem != "__init__"]
     modules += [
         ".".join(f.relative_to(PACKAGE.parent).with_suffix("").parts) for f in sweep
