@@ -31,10 +31,11 @@ MAY_IMPORT = {
     "overview": BOTTOM | {"store", "console", "listings"},
     "sweep": BOTTOM
     | {"diagnosis", "diagnose", "store", "observer", "answer", "console", "experiment"},
+    "report": BOTTOM | {"diagnosis", "diagnose", "store", "answer"},
     "interrupt": {"errors"},
     "cli": BOTTOM
     | {"store", "diagnose", "answer", "console", "listings", "overview", "interrupt", "sweep"}
-    | {"experiment"},
+    | {"report", "experiment"},
     "__init__": BOTTOM | {"experiment"},
     "__main__": {"cli"},
 }
@@ -79,11 +80,12 @@ def test_what_does_not_train_imports_no_torch() -> None:
     modules = [f"advtrain.{name}" for name in NO_TORCH]
     stored = ("rundir", "metrics", "run", "naming", "parent", "examples")
     modules += [f"advtrain.store.{name}" for name in stored]
-    sweep = [f for f in FILES if f.parent.name in ("sweep", "launch") and f.stem != "__init__"]
+    folders = ("sweep", "launch", "report", "figures")
+    whole = [f for f in FILES if f.parent.name in folders and f.stem != "__init__"]
     modules += [
-        ".".join(f.relative_to(PACKAGE.parent).with_suffix("").parts) for f in sweep
+        ".".join(f.relative_to(PACKAGE.parent).with_suffix("").parts) for f in whole
     ]  # the worker, too: it imports torch only when it works
-    assert "advtrain.sweep.launch.local" in modules
+    assert {"advtrain.sweep.launch.local", "advtrain.report.figures.curves"} <= {*modules}
     code = (
         f"import sys, advtrain, {', '.join(modules)}; "
         "print('torch' in sys.modules or 'pandas' in sys.modules)"

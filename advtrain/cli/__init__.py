@@ -11,7 +11,7 @@ import sys
 
 import typer
 
-from advtrain.cli.answers import diagnose, status
+from advtrain.cli.answers import diagnose, report, status
 from advtrain.cli.catalogue import datasets, models, schema
 from advtrain.cli.sweeping import sweep
 from advtrain.cli.training import train
@@ -23,7 +23,16 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (train, sweep, diagnose, status, models, datasets, schema):  # as --help lists them
+for command in (
+    train,
+    sweep,
+    report,
+    diagnose,
+    status,
+    models,
+    datasets,
+    schema,
+):  # as --help lists them
     app.command()(command)
 
 

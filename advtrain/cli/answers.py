@@ -1,4 +1,4 @@
-"""What became of runs: `advtrain diagnose` and `advtrain status`."""
+"""What became of runs: `advtrain report`, `advtrain diagnose` and `advtrain status`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,59 @@ from typing import Annotated
 import typer
 
 from advtrain.cli.arguments import AsJson, print_json
+from advtrain.interrupt import interruptible
+
+Columns = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME=COLUMN", help="A column of a foreign CSV by our name; may be repeated."
+    ),
+]
+Classes = Annotated[
+    int | None,
+    typer.Option(min=2, max=1_000_000, help="Classes of a foreign CSV, all equally frequent."),
+]
+Check = Annotated[bool, typer.Option("--check", help="End with 3 unless every one has converged.")]
+
+
+def report(
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[RUN | FOLDER | CSV ...]",
+            help="Runs, sweeps, or CSVs of epochs; by default the latest sweep or run in runs/. "
+            "Two are compared.",
+        ),
+    ] = None,
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="Where page, figures and tables go.")
+    ] = Path("report"),
+    reference: Annotated[
+        Path | None,
+        typer.Option(metavar="CSV", help="A published or earlier curve to lay over the others."),
+    ] = None,
+    columns: Columns = None,
+    classes: Classes = None,
+    check: Check = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show convergence on one page: maps, curves, reasons, examples; figures for a paper."""
+    from rich.console import Console
+
+    from advtrain.diagnose import parse_columns
+    from advtrain.report.command import Request, make
+    from advtrain.report.printed import print_report
+
+    request = Request(tuple(paths or ()), out, parse_columns(columns or []), classes, reference)
+    with interruptible("interrupted: the report is not whole"):
+        content = make(request)
+    if as_json:
+        print_json(content)
+    else:
+        print_report(content, Console(highlight=False))
+    runs = [run for cell in content["cells"] for run in cell["runs"]]
+    if check and any(run["verdict"]["converged"] is not True for run in runs):
+        raise typer.Exit(3)
 
 
 def diagnose(
@@ -15,19 +68,9 @@ def diagnose(
         list[Path],
         typer.Argument(metavar="RUN | FOLDER | CSV ...", help="Runs, or CSVs of epochs."),
     ],
-    columns: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME=COLUMN", help="A column of a foreign CSV by our name; may be repeated."
-        ),
-    ] = None,
-    classes: Annotated[
-        int | None,
-        typer.Option(min=2, max=1_000_000, help="Classes of a foreign CSV, all equally frequent."),
-    ] = None,
-    check: Annotated[
-        bool, typer.Option("--check", help="End with 3 unless every one has converged.")
-    ] = False,
+    columns: Columns = None,
+    classes: Classes = None,
+    check: Check = False,
     as_json: AsJson = False,
 ) -> None:
     """Say whether a training converges, why not, and what to change."""
