@@ -16,7 +16,7 @@ from advtrain.errors import AdvtrainError
 from advtrain.report.cells import cells_of
 from advtrain.report.content import Reference, Report, content, report_on
 from advtrain.report.drawing import FORMATS, draw
-from advtrain.report.gather import Side, gather, latest
+from advtrain.report.gather import CSV_STATE, Side, gather, latest
 from advtrain.report.page import page
 from advtrain.report.pictures import pictures
 from advtrain.report.tables import tables
@@ -57,6 +57,11 @@ def _read(request: Request) -> Report:
     paths = request.paths or (latest(Path("runs")),)
     sides = gather(paths, request.columns, request.classes)
     reference = _reference(request) if request.reference else None
+    foreign = any(entry.state == CSV_STATE for side in sides for entry in side.entries)
+    if (request.columns or request.classes) and not (foreign or reference):
+        raise AdvtrainError(
+            "arguments --columns and --classes: they are about CSVs; a run knows its own"
+        )
     return report_on(together(sides), reference)
 
 
@@ -90,7 +95,7 @@ def _reference(request: Request) -> Reference:
     header = read_cells(file).header
     renamed = {ours: theirs for ours, theirs in request.columns.items() if theirs in header}
     (side,) = gather([file], renamed, request.classes if renamed else None)
-    return Reference(file.stem, replace(side.entries[0], state="csv"))
+    return Reference(file.stem, replace(side.entries[0], state=CSV_STATE))
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from advtrain.diagnosis.segments import phases
 from advtrain.report import outcome
 from advtrain.report.cells import Axis, Cell, Map, cells_of, differing, maps_of, plain
 from advtrain.report.compare import Comparison, compare
-from advtrain.report.gather import Entry, Side
+from advtrain.report.gather import WAITING, Entry, Side
 from advtrain.report.numbers import Band, Summary, band, best, best_epoch, last, oracle, summary
 from advtrain.report.outcome import OUTCOMES
 
@@ -223,7 +223,7 @@ def _notes(report: Report) -> list[str]:
     """What a reader has to know of the input: each once, with how many it is about."""
     told: dict[str, int] = {}
     for entry in report.entries:
-        if entry.result.table is None:
+        if entry.result.table is None and entry.state != WAITING:
             told.setdefault(f"{plain(entry.path.name)}: {plain(entry.result.verdict.headline)}", 1)
         for note in entry.result.verdict.notes:
             told[note] = told.get(note, 0) + 1

@@ -68,12 +68,7 @@ def gather(
     Raises AdvtrainError for a path that is neither a run, a folder of runs or CSVs, a sweep, nor
     a CSV of epochs. What cannot be read inside a folder becomes an entry that says so.
     """
-    sides = [_side(path, renamed or {}, classes) for path in paths]
-    if (renamed or classes) and all(e.state != CSV_STATE for side in sides for e in side.entries):
-        raise AdvtrainError(
-            "arguments --columns and --classes: they are about CSVs; a run knows its own"
-        )
-    return sides
+    return [_side(path, renamed or {}, classes) for path in paths]
 
 
 def latest(runs_dir: Path) -> Path:
