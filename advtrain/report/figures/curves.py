@@ -30,6 +30,8 @@ from advtrain.report.figures.marks import (
     LAST,
     ORACLE,
     START,
+    Curve,
+    drawn_curves,
     epochs,
     marks,
     say_above,
@@ -71,7 +73,7 @@ def curves(cell: Cell, reference: Reference | None = None) -> Figure:
                                    strict=True):  # fmt: skip
         axes.set_title(title)
         _strip(axes, cell, column)
-    epochs(cell, rows)
+    epochs(cell, rows, reference[1] if reference else None)
     return made
 
 
@@ -82,23 +84,24 @@ def _panel(axes: Axes, cell: Cell, kind: str, what: str, reference: Reference | 
     names = [f"{split}_{kind}_{what}" for split in SPLITS]
     drawn = {name: found for name, split in zip(names, SPLITS, strict=True)
              if (found := draw_band(axes, cell.entries, name, LINES[split]))}  # fmt: skip
-    others = _draw_reference(axes, reference, names)
+    others = _draw_reference(axes, reference, names) if table is not None else []
     if table is None or not (drawn or others):
         say(axes, "not measured" if table is not None else "no epochs")
         return None
+    lines = drawn_curves(cell.entries, drawn) + others
     axes.set_label(",".join(drawn))
-    values = [e.columns[name] for e in cell.entries for name in drawn if name in e.columns]
+    values = [column for _, column in lines]
     chance = _chance(table, what)
     if what == "acc":
-        shown = share_range([*values, *others], (chance or 0) * 1.2)
+        shown = share_range(values, (chance or 0) * 1.2)
     else:
-        shown = loss_range([*values, *others], chance)
+        shown = loss_range(values, chance)
     set_y(axes, shown, percent=what == "acc", most=5 if kind == "robust" else 4)
     if chance is not None and shown.low < chance < shown.high:
         axes.axhline(chance, zorder=1.5, label="chance", **CHANCE)
     windows(axes, cell, kind, what)
     if shown.above:
-        say_above(axes, cell.entries, names)
+        say_above(axes, lines)
     if what == "acc" and kind == _marked_kind(cell):
         marks(axes, cell.entries, f"test_{kind}_acc")
     return shown
@@ -121,9 +124,9 @@ def _strip(axes: Axes, cell: Cell, column: str) -> None:
     segments(axes, cell)
 
 
-def _draw_reference(axes: Axes, reference: Reference | None, names: Sequence[str]) -> list[Floats]:
+def _draw_reference(axes: Axes, reference: Reference | None, names: Sequence[str]) -> list[Curve]:
     """The reference's curves of the same columns, dashed and grey."""
-    drawn = []
+    drawn: list[Curve] = []
     for name in names if reference else ():
         _, epoch, columns = reference  # type: ignore[misc]
         values = columns.get(name)
@@ -131,7 +134,7 @@ def _draw_reference(axes: Axes, reference: Reference | None, names: Sequence[str
             thick = 1.8 if name.startswith("test") else 1.0
             line(axes, *gapped(epoch, values), color=COLOURS["reference"], label=f"ref {name}",
                  linestyle=(0, (4, 2)), linewidth=thick, zorder=1.8)  # fmt: skip
-            drawn.append(values)
+            drawn.append((epoch, values))
     return drawn
 
 

@@ -11,7 +11,7 @@ from advtrain.report.figures.style import SIZE, SMALL, figure
 from advtrain.store.examples import Examples, Stage
 
 _LEFT, _RIGHT, _GAP = 0.95, 0.14, 0.06  # of a half: room for the rows' names, and between images
-_CAPTION = 0.2  # below an image
+_BELOW = 0.27  # an image: its caption
 _HEAD = 0.75
 _MOST = 1.15  # inches of an image
 _FINE = 96  # pixels across an image as drawn, about
@@ -25,56 +25,58 @@ _HOW = {False: "perturbation: blue darkens, red lightens", True: "perturbation a
 def examples(found: Examples, run: str = "") -> Figure:
     """A column an image: x, then for each stage the perturbation, scaled, and x_adv.
 
-    `run` says which of several runs they are of. Below each image stands the predicted class and
-    its probability; a wrong one is marked.
+    `run` says which of several runs they are of. Below the perturbation stands what was predicted
+    of x, with its probability, below x_adv what was predicted of that; a wrong class is marked.
     """
     per_half = -(-len(found.images) // 2)
     size = min(_MOST, (HALF - _LEFT - _RIGHT) / per_half - _GAP)
-    tall = size + _CAPTION + 0.05
-    height = _HEAD + tall * (1 + 2 * len(found.stages)) + 0.1
+    height = _HEAD + (size + _BELOW) * (1 + 2 * len(found.stages)) + 0.1
     made = Figure(figsize=(2 * HALF, height))
-    for half in (0, 1):
-        of = range(half * per_half, min((half + 1) * per_half, len(found.images)))
-        if not of:
-            continue
-        x = half * HALF
-        write(
-            made,
-            x + 0.14,
-            height - 0.22,
-            "Adversarial examples of test images"
-            if half == 0
-            else f"perturbed by the evaluation's attack, {found.norm}",
-            SIZE + 1,
-        )
-        write(made, x + 0.14, height - 0.46, "predicted class and its probability; ✗ wrong"
-              if half == 0 else _HOW[found.images.shape[1] >= 3], SMALL, "muted")  # fmt: skip
-        _column(made, found, of, x, height - _HEAD, size)
+    colour = found.images.shape[1] >= 3
+    titles = (f"Adversarial examples of test images{', ' if run else ''}{run}",
+              f"perturbed by the evaluation's attack, {found.norm}")  # fmt: skip
+    words = ("predicted class and its probability; ✗ wrong", _HOW[colour])
+    for half, (title, said) in enumerate(zip(titles, words, strict=True)):
+        x, of = half * HALF, range(half * per_half, min((half + 1) * per_half, len(found.images)))
+        write(made, x + 0.14, height - 0.22, fit(title, HALF - 0.3, SIZE + 1), SIZE + 1)
+        write(made, x + 0.14, height - 0.46, said, SMALL, "muted")
+        if of:
+            _column(made, found, of, x, height - _HEAD, size)
     return made
 
 
 def _column(made: Figure, found: Examples, of: range, x: float, top: float, size: float) -> None:
-    """The images of one half, row by row."""
-    tall = size + _CAPTION + 0.05
-    clean = next(iter(found.stages.values()), None)
-    _row(made, found.x[of.start : of.stop], x, top, size)
-    _names(made, x, top, size, ("x", "true class"))
-    for at, i in enumerate(of):
-        middle = x + _LEFT + at * (size + _GAP) + size / 2
-        write(made, middle, top - size - 0.11, f"{found.label[i]}", SMALL, ha="center")
-    for number, (name, stage) in enumerate(found.stages.items()):
-        y = top - tall * (1 + 2 * number)
-        scaled = perturbation_colours(stage.delta[of.start : of.stop])
-        _row(made, scaled, x, y, size)
-        _names(made, x, y, size, (name, f"epoch {stage.epoch}", f"full: ±{stage.scale:.3g}"))
-        _row(made, found.x_adv(name)[of.start : of.stop], x, y - tall, size)
-        _names(made, x, y - tall, size, ("x_adv", f"eps {stage.eps:.3g}"))
-        for at, i in enumerate(of):
+    """The images of one half, row by row, each with its caption."""
+    part, tall = slice(of.start, of.stop), size + _BELOW
+    rows: list[tuple[NDArray[np.float64], tuple[str, ...], str, list[tuple[str, bool]]]] = [
+        (found.x[part], ("x",), "true class", [(str(found.label[i]), True) for i in of])
+    ]
+    for name, stage in found.stages.items():
+        rows += [
+            (
+                perturbation_colours(stage.delta[part]),
+                (name, f"epoch {stage.epoch}", f"full: ±{stage.scale:.3g}"),
+                "of x",
+                [_answer(stage, "clean", i, int(found.label[i])) for i in of],
+            ),
+            (
+                found.x_adv(name)[part],
+                ("x_adv", f"eps {stage.eps:.3g}"),
+                "of x_adv",
+                [_answer(stage, "robust", i, int(found.label[i])) for i in of],
+            ),
+        ]
+    small = SMALL if size > 0.75 else SMALL - 1
+    for number, (images, names, caption, answers) in enumerate(rows):
+        y = top - number * tall
+        _row(made, images, x, y, size)
+        _names(made, x, y, size, names)
+        below = y - size - 0.11
+        write(made, x + 0.14, below, caption, SMALL, "muted")
+        for at, (text, right) in enumerate(answers):
             middle = x + _LEFT + at * (size + _GAP) + size / 2
-            for row, answer in ((0, "clean"), (1, "robust")):
-                _answer(made, middle, y - row * tall - size - 0.11, stage, answer, i,
-                        int(found.label[i]), size)  # fmt: skip
-    if clean is None:
+            write(made, middle, below, text, small, "ink" if right else "false", ha="center")
+    if not found.stages:
         write(made, x + 0.14, top - tall, "no stage yet", SMALL, "muted")
 
 
@@ -105,16 +107,11 @@ def _names(made: Figure, x: float, top: float, size: float, lines: tuple[str, ..
               "ink" if i == 0 else "muted")  # fmt: skip
 
 
-def _answer(
-    made: Figure, x: float, y: float, stage: Stage, which: str, i: int, label: int, size: float
-) -> None:
-    """Predicted class and confidence; ✗ and another colour if it is wrong."""
+def _answer(stage: Stage, which: str, i: int, label: int) -> tuple[str, bool]:
+    """Predicted class and probability of an image, and whether it is the right one."""
     said = int(getattr(stage, f"{which}_label")[i])
-    confidence = float(getattr(stage, f"{which}_confidence")[i])
-    wrong = said != label
-    text = f"{'✗ ' if wrong else ''}{said} {100 * confidence:.0f}%"
-    small = SMALL if size > 0.75 else SMALL - 1
-    write(made, x, y, text, small, "false" if wrong else "ink", ha="center")
+    share = 100 * float(getattr(stage, f"{which}_confidence")[i])
+    return f"{'' if said == label else '✗ '}{said} {share:.0f}%", said == label
 
 
 def perturbation_colours(delta: NDArray[np.int8]) -> NDArray[np.float64]:

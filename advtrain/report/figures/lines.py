@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import FillBetweenPolyCollection
 from matplotlib.lines import Line2D
+from matplotlib.ticker import NullLocator
 from numpy.typing import NDArray
 
 from advtrain.diagnosis.table import Floats
@@ -26,7 +27,7 @@ LINES: dict[str, dict[str, Any]] = {
 }
 BAND_ALPHA = 0.2
 _THIN = {"linewidth": 0.7, "linestyle": "solid", "alpha": 0.55}
-_MOST = 1000  # points of a band's edge: more than its panel has pixels
+_MOST = 1000  # more than a panel has pixels across
 
 
 def draw_band(axes: Axes, entries: Sequence[Entry], column: str, style: dict[str, Any]
@@ -45,6 +46,7 @@ def draw_band(axes: Axes, entries: Sequence[Entry], column: str, style: dict[str
 
 def line(axes: Axes, x: Floats, y: Floats, **style: Any) -> Line2D:
     """A line with gaps where y is NaN; a point alone between gaps is a dot."""
+    x, y = _thinned(x, y)
     known = np.isfinite(y)
     beside = np.r_[False, known[:-1]] | np.r_[known[1:], False]
     alone = np.flatnonzero(known & ~beside)
@@ -53,6 +55,22 @@ def line(axes: Axes, x: Floats, y: Floats, **style: Any) -> Line2D:
     made = Line2D(x, y, **style)
     axes.add_line(made)
     return made
+
+
+def _thinned(x: Floats, y: Floats) -> tuple[Floats, Floats]:
+    """The line itself; of very many points those that its panel has pixels for.
+
+    Of each pixel the first, the lowest and the highest are kept, so that no spike is lost.
+    """
+    if len(x) <= 3 * _MOST:
+        return x, y
+    size = -(-len(x) // _MOST)
+    starts = np.arange(0, len(x), size)
+    padded = np.append(y, np.full(-len(y) % size, np.nan)).reshape(-1, size)
+    low = starts + np.where(np.isfinite(padded), padded, np.inf).argmin(axis=1)
+    high = starts + np.where(np.isfinite(padded), padded, -np.inf).argmax(axis=1)
+    kept = np.unique(np.concatenate([starts, low, high, np.flatnonzero(np.isnan(y))]))
+    return x[kept], y[kept]
 
 
 def gapped(epoch: NDArray[np.int64], values: Floats) -> tuple[Floats, Floats]:
@@ -118,7 +136,7 @@ def band_key(bands: Sequence[Band]) -> list[Key]:
 
 def say(axes: Axes, text: str) -> None:
     """Words in place of curves."""
-    axes.xaxis.set_visible(False)
+    axes.xaxis.set_major_locator(NullLocator())  # unless it numbers the epochs for others
     axes.yaxis.set_visible(False)
     axes.set_ylim(0, 1)
     axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center",

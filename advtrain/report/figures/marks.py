@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
+from numpy.typing import NDArray
 
 from advtrain.diagnosis.segments import phases
+from advtrain.diagnosis.table import Floats
 from advtrain.report.cells import Cell
 from advtrain.report.figures.style import COLOURS, SMALL
 from advtrain.report.figures.ticks import set_epochs
 from advtrain.report.gather import Entry
 from advtrain.report.numbers import best, best_epoch, last, oracle
 
+Curve = tuple[NDArray[np.int64], Floats]  # epochs and values
+
 CHANCE: dict[str, Any] = {"color": COLOURS["chance"], "linestyle": (0, (1, 2)), "linewidth": 1.3}
 START: dict[str, Any] = {"color": COLOURS["muted"], "linestyle": (0, (1, 2.5)), "linewidth": 1.0}
 BAD: dict[str, Any] = {"color": COLOURS["failed"], "linestyle": "solid", "linewidth": 1.2}
+_BEHIND = {"facecolor": COLOURS["paper"], "alpha": 0.85, "linewidth": 0, "pad": 1.5}
 _TRAIN_BAR = 0.025  # height of the mark of the train window, of its panel
 _KNOWN: dict[str, Any] = {"linestyle": "none", "color": COLOURS["ink"], "zorder": 5}
 BEST = _KNOWN | {"marker": "D", "markersize": 6, "markerfacecolor": COLOURS["paper"],
@@ -65,12 +70,28 @@ def span(cell: Cell) -> tuple[float, float] | None:
     return float(min(t.epoch[0] for t in tables)), float(max(t.epoch[-1] for t in tables))
 
 
-def epochs(cell: Cell, rows: Sequence[tuple[Axes, Axes]]) -> None:
-    """The same epochs on all panels, numbered below the last row."""
+def epochs(
+    cell: Cell, rows: Sequence[tuple[Axes, Axes]], more: NDArray[np.int64] | None = None
+) -> None:
+    """The same epochs on all panels, `more` among them, numbered below the last row."""
     shown = span(cell)
-    for i, pair in enumerate(rows if shown else ()):
+    if shown is None:
+        return
+    if more is not None and len(more):
+        shown = min(shown[0], float(more[0])), max(shown[1], float(more[-1]))
+    for i, pair in enumerate(rows):
         for axes in pair:
-            set_epochs(axes, *shown, labels=i == len(rows) - 1)  # type: ignore[misc]
+            set_epochs(axes, *shown, labels=i == len(rows) - 1)
+
+
+def drawn_curves(entries: Sequence[Entry], names: Iterable[str]) -> list[Curve]:
+    """Every seed's epochs and values of these columns, where it has them."""
+    return [
+        (entry.result.table.epoch, entry.columns[name])
+        for entry in entries
+        for name in names
+        if entry.result.table is not None and name in entry.columns
+    ]
 
 
 def verticals(axes: Axes, places: Sequence[float], label: str, style: dict[str, Any]) -> None:
@@ -82,18 +103,16 @@ def verticals(axes: Axes, places: Sequence[float], label: str, style: dict[str, 
                              **style))  # fmt: skip
 
 
-def say_above(axes: Axes, entries: Sequence[Entry], names: Sequence[str]) -> None:
+def say_above(axes: Axes, drawn: Sequence[Curve], *, percent: bool = False) -> None:
     """How high the highest value lies that the axis leaves out."""
-    most, at = -math.inf, 0
-    for entry in entries:
-        for name in names:
-            peak = oracle(entry, name)
-            if peak and peak[1] > most:
-                at, most = peak
-    left = at > float(np.mean([e.result.table.epoch[-1] for e in entries if e.result.table])) / 2
-    axes.text(0.02 if left else 0.98, 0.97, f"↑ beyond: up to {most:.3g} in epoch {at}",
+    epoch = np.concatenate([epochs for epochs, _ in drawn])
+    values = np.concatenate([np.where(np.isfinite(y), y, -math.inf) for _, y in drawn])
+    at, most = int(epoch[values.argmax()]), float(values.max())
+    said = f"{100 * most:.3g}%" if percent else f"{most:.3g}"
+    left = 2 * at > epoch.min() + epoch.max()  # the words stand away from the arrow's curve
+    axes.text(0.02 if left else 0.98, 0.97, f"↑ beyond: up to {said} in epoch {at}",
               transform=axes.transAxes, ha="left" if left else "right", va="top",
-              fontsize=SMALL, color=COLOURS["failed"])  # fmt: skip
+              fontsize=SMALL, color=COLOURS["failed"], zorder=6, bbox=_BEHIND)  # fmt: skip
 
 
 def marks(axes: Axes, entries: Sequence[Entry], column: str) -> None:

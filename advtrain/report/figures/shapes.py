@@ -43,6 +43,8 @@ def in_words(cell: Cell) -> str:
     found, runs = counted(cell), len(cell.entries)
     if runs == 1:
         return OUTCOMES[next(iter(found))][1]
+    if set(found) == {"undecided"}:
+        return f"{OUTCOMES['undecided'][1]}, all {runs} seeds"
     if len(found) == 1:
         return f"{runs} of {runs} seeds {OUTCOMES[next(iter(found))][1]}"
     return ", ".join(f"{n} {OUTCOMES[one][1]}" for one, n in found.items()) + f" of {runs} seeds"

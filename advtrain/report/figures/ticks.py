@@ -14,6 +14,7 @@ from advtrain.diagnosis.table import Floats
 
 _BEYOND = 4.0  # times the usual height: above it a few values are cut off
 _WIDE = 8.0  # from which on a linear axis would show nothing but the highest values
+_EXPLODED, _DECADES = 25.0, 100.0  # nats that nobody reports; a range for a logarithmic axis
 _FEW = 0.1  # of the values may be cut off
 
 
@@ -41,6 +42,9 @@ def loss_range(columns: Sequence[Floats], entropy: float | None = None) -> Range
     least, most = float(values.min()), float(values.max())
     usual = max(abs(float(np.median(column))) for column in finite)
     known = entropy or 0.0
+    positive = values[values > 0]
+    if most > _EXPLODED and usual > _EXPLODED and most > _DECADES * np.quantile(positive, 0.02):
+        return log_range(values)
     if most <= max(1.5 * known, _WIDE * usual) or most <= 0:
         low = min(0.0, least)
         return Range(low * 1.05, low + (most - low) * 1.06 if most > low else low + 1)
@@ -117,4 +121,4 @@ def log_ticks(low: float, high: float, most: int = 4) -> list[float]:
         places = [v for v in places if low <= v <= high]
         if len(places) >= 2:
             return places[:: math.ceil(len(places) / most)]
-    return [math.sqrt(low * high)]
+    return [float(f"{math.sqrt(low * high):.3g}")]

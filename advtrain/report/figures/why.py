@@ -25,7 +25,7 @@ from advtrain.report.figures.layout import (
     sheet,
 )
 from advtrain.report.figures.lines import LINES, band_key, draw_band, say
-from advtrain.report.figures.marks import CHANCE, epochs, segments
+from advtrain.report.figures.marks import CHANCE, drawn_curves, epochs, say_above, segments
 from advtrain.report.figures.shapes import in_words
 from advtrain.report.figures.style import COLOURS, figure
 from advtrain.report.figures.ticks import Range, log_range, loss_range, set_y, share_range
@@ -93,9 +93,8 @@ _PANELS = (
 def why(cell: Cell) -> Figure:
     """What the attack reaches on the left; on the right the generalisation gap and the norms."""
     entries = [derived(entry) for entry in cell.entries]
-    bands = [
-        b for row in _PANELS for p in row for name, *_ in p.curves if (b := band(entries, name))
-    ]
+    names = [name for row in _PANELS for panel in row for name, *_ in panel.curves]
+    bands = [found for name in names if (found := band(entries, name))]
     heads = [flow(band_key(bands), HALF - 0.2)] * 2
     made, rows = sheet((1.45, 1.45, 1.45), head_height(*heads), TITLE + LINE)
     draw_head(made, (cell.label, in_words(cell)), (heads[0], heads[1]))
@@ -120,10 +119,8 @@ def derived(entry: Entry) -> Entry:
     with np.errstate(all="ignore"):
         for prefix in ("probe", "test"):
             robust = get(f"{prefix}_robust_loss")
-            gain, more = (
-                robust - get(f"{prefix}_clean_loss"),
-                get(f"{prefix}_robust_loss_2x") - robust,
-            )
+            gain = robust - get(f"{prefix}_clean_loss")
+            more = get(f"{prefix}_robust_loss_2x") - robust
             new[f"{prefix}_share"] = np.where(gain >= rules.LEAST_GAIN, more / gain, np.nan)
     return replace(entry, columns={**entry.columns, **new})
 
@@ -135,7 +132,8 @@ def _draw(axes: Axes, panel: _Panel, entries: Sequence[Entry], cell: Cell) -> No
     if not drawn:
         say(axes, panel.missing if cell.lead.result.table is not None else "no epochs")
         return
-    values = [e.columns[name] for e in entries for name, *_ in drawn if name in e.columns]
+    found = drawn_curves(entries, [name for name, *_ in drawn])
+    values = [column for _, column in found]
     shown, percent = _range(panel, values), panel.columns[-1].endswith(("acc", "clean_loss"))
     set_y(axes, shown, percent=percent)
     if shown.log:
@@ -145,6 +143,8 @@ def _draw(axes: Axes, panel: _Panel, entries: Sequence[Entry], cell: Cell) -> No
         axes.axhline(-rules.WEAK_SHARE, label="limit", **_LIMIT)
     if shown.low < 0 < shown.high and not shown.log:
         axes.axhline(0, color=COLOURS["muted"], linewidth=0.8, zorder=0.9)
+    if shown.above:
+        say_above(axes, found, percent=percent)
     segments(axes, cell)
     axes.set_label(",".join(c for c in panel.columns if any(c in e.columns for e in cell.entries)))
     keys = [Key(words, style) for _, words, style in drawn]
@@ -166,7 +166,7 @@ def _range(panel: _Panel, values: Sequence[Floats]) -> Range:
     if name == "test_share":
         low = max(min(float(known.min()), 0.0) * 1.1, -_MOST_SHARE)
         high = min(max(float(known.max()) * 1.1, _LEAST_SHARE), _MOST_SHARE)
-        return Range(min(low, -_LEAST_SHARE / 5), high)
+        return Range(min(low, -_LEAST_SHARE / 5), high, above=float(known.max()) > high)
     if name == "gap":
         low, high = min(float(known.min()), 0.0), max(float(known.max()), 0.0)
         edge = max(0.08 * (high - low), 0.005)
