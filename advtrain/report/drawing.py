@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
@@ -98,17 +101,14 @@ def _drawn(drawings: Sequence[Drawing], folder: Path) -> Iterator[Drawn]:
         yield from (save(drawing, folder) for drawing in drawings)
         return
     spawn = multiprocessing.get_context("spawn")  # a fork would copy the locks of running threads
-    pool = ProcessPoolExecutor(workers, mp_context=spawn, initializer=_begin)
-    futures: list[Future[Drawn]] = []
+    pool = ProcessPoolExecutor(workers, mp_context=spawn)
     try:
-        futures = [pool.submit(save, drawing, folder) for drawing in drawings]
+        with _unheard():
+            futures = [pool.submit(save, drawing, folder) for drawing in drawings]
         for future in as_completed(futures):
             yield future.result()
-    except BaseException:  # Ctrl-C too: what has not begun is not begun
-        pool.shutdown(wait=False, cancel_futures=True)
-        raise
-    finally:
-        pool.shutdown(wait=True)
+    finally:  # after Ctrl-C, too: what has not begun is not begun
+        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def save(drawing: Drawing, folder: Path) -> Drawn:
@@ -136,12 +136,17 @@ def _panels(figure: Figure) -> Iterator[Panel]:
                         float(first), float(last), tuple(label.split(",")))  # fmt: skip
 
 
-def _begin() -> None:
-    """A worker leaves Ctrl-C to its parent, which then ends it."""
-    import signal
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.environ["OMP_NUM_THREADS"] = "1"
+@contextmanager
+def _unheard() -> Iterator[None]:
+    """Processes begun within it leave Ctrl-C to this one, which then ends them."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread hears it, or may say what becomes of it
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _processors() -> int:

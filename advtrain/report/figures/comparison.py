@@ -38,6 +38,7 @@ from advtrain.report.numbers import last, summary
 _WIDTH, _ROW, _HIGHEST, _LONGEST = 6.6, 0.27, 22.0, 2.4  # inches
 _MOMENTS = {"last": ("last epoch", "o", COLOURS["test"]),
             "best": ("best on validation", "D", COLOURS["val"])}  # fmt: skip
+_RIGHT = 1.1  # inches for the number of seeds
 _TALL = 2.2
 # (column, side) as drawn on the left and on the right; train beside test has another dash
 _SOLID: dict[str, Any] = {"linestyle": "solid", "linewidth": 2.0}
@@ -57,7 +58,7 @@ def differences(found: Sequence[Difference]) -> Figure:
     made = Figure(figsize=(_WIDTH, height))
     write(made, 0.14, height - 0.2, "B minus A: test robust accuracy", SIZE + 1)
     draw_keys(made, keys, 0.14, height - 0.36)
-    axes = made.add_axes((left / _WIDTH, foot / height, (_WIDTH - left - 0.25) / _WIDTH,
+    axes = made.add_axes((left / _WIDTH, foot / height, (_WIDTH - left - _RIGHT) / _WIDTH,
                           (height - head - foot) / height))  # fmt: skip
     axes.set_ylim(max(len(found), 1) - 0.5, -0.5)
     ends = [0.0]
@@ -67,6 +68,9 @@ def differences(found: Sequence[Difference]) -> Figure:
         _, marker, colour = _MOMENTS[one.what]
         low, high = (one.difference if end is None else end for end in (one.low, one.high))
         ends += [100 * low, 100 * high]
+        if row >= LINE * 0.7:
+            write(made, _WIDTH - _RIGHT + 0.12, height - head - (i + 0.5) * row, _count(one), SMALL,
+                  "muted")  # fmt: skip
         axes.plot([100 * low, 100 * high], [i, i], color=colour, linewidth=1.6, label="interval")
         alone = one.low is None
         axes.plot([100 * one.difference], [i], marker=marker, markersize=6, color=colour,
@@ -77,7 +81,7 @@ def differences(found: Sequence[Difference]) -> Figure:
         return made
     edge = max(0.06 * (max(ends) - min(ends)), 0.2)
     axes.set_xlim(min(ends) - edge, max(ends) + edge)
-    axes.axvline(0, color=COLOURS["ink"], linewidth=1.0, zorder=0, label="zero")
+    axes.axvline(0, color=COLOURS["ink"], linewidth=1.0, zorder=0.9, label="zero")
     places = linear_ticks(min(ends) - edge, max(ends) + edge, 6)
     axes.xaxis.set_major_locator(FixedLocator(places))
     axes.xaxis.set_major_formatter(FixedFormatter([f"{v:+.4g}" if v else "0" for v in places]))
@@ -88,6 +92,13 @@ def differences(found: Sequence[Difference]) -> Figure:
     axes.yaxis.set_major_formatter(FixedFormatter([labels[i] for i in first]))
     axes.tick_params(axis="y", length=0)
     return made
+
+
+def _count(one: Difference) -> str:
+    """How many seeds stand behind a difference."""
+    if one.paired:
+        return f"n = {one.seeds_a}, paired"
+    return f"n = {one.seeds_a} and {one.seeds_b}"
 
 
 def _keys() -> list[Key]:
@@ -107,7 +118,7 @@ def differences_alt(found: Sequence[Difference]) -> str:
             text = f"{one.label}, {_MOMENTS[one.what][0]}: {100 * one.difference:+.1f} points"
             if one.low is not None and one.high is not None:
                 text += f" (95% interval {100 * one.low:+.1f} to {100 * one.high:+.1f})"
-            parts.append(text)
+            parts.append(f"{text}, {_count(one)}")
     return f"B minus A, test robust accuracy. {'; '.join(parts) or 'Not measured on both sides'}."
 
 

@@ -41,8 +41,8 @@ COLOURS = {
     "failed_fill": "#f0d4ec",
     "waiting_fill": "#f6f7f9",
     "mixed_fill": "#fbeeb8",
-    "on_light": "#101418",  # text on a colour map, the same in every theme
-    "on_dark": "#fdfdfe",
+    "on_light": "#000001",  # text on a colour map, the same in every theme
+    "on_dark": "#fffffe",
 }
 SIZE, SMALL = 10.0, 9.0  # points
 

@@ -15,6 +15,7 @@ from advtrain.diagnosis.table import Floats
 _BEYOND = 4.0  # times the usual height: above it a few values are cut off
 _WIDE = 8.0  # from which on a linear axis would show nothing but the highest values
 _EXPLODED, _DECADES = 25.0, 100.0  # nats that nobody reports; a range for a logarithmic axis
+_LARGEST = 1e300  # of which several times as much is still a number
 _FEW = 0.1  # of the values may be cut off
 
 
@@ -34,7 +35,7 @@ def loss_range(columns: Sequence[Floats], entropy: float | None = None) -> Range
     Few that are far higher than the rest are cut off; of many the axis is logarithmic. `entropy`
     is the loss of guessing, up to which nothing is cut.
     """
-    finite = [column[np.isfinite(column)] for column in columns]
+    finite = [column[np.isfinite(column)].clip(-_LARGEST, _LARGEST) for column in columns]
     finite = [column for column in finite if len(column)]
     if not finite:
         return Range(0, 1)

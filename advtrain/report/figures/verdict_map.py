@@ -74,11 +74,7 @@ def _shapes(made: Grid) -> None:
                     right = x + made.wide / 2 + (i - (len(line) - 1) / 2) * step
                     places[name].append((right, up))
             continue
-        step = (made.wide - 0.06) / len(found)
-        for i, (name, count) in enumerate(found.items()):
-            left = x + 0.03 + (i + 0.5) * step
-            places[name].append((left - 0.09, middle))
-            write(made.figure, left, middle, str(count), SMALL - 1, ha="left", zorder=3)
+        _numbered(made, x + made.wide / 2, middle, found, places)
     for name, at in places.items():
         if at:
             xs, ys = zip(*at, strict=True)
@@ -86,12 +82,29 @@ def _shapes(made: Grid) -> None:
                                           label=name, **shape(name)))  # fmt: skip
 
 
+def _numbered(
+    made: Grid, x: float, y: float, found: Mapping[str, int],
+    places: dict[str, list[tuple[float, float]]],
+) -> None:  # fmt: skip
+    """Each outcome once, with its number, two beside each other."""
+    pairs = list(found.items())
+    for k in range(0, len(pairs), 2):
+        line = pairs[k : k + 2]
+        widths = [0.16 + text_width(str(count), SMALL - 1) for _, count in line]
+        at = x - (sum(widths) + 0.06 * (len(line) - 1)) / 2
+        up = y + (0.07 - 0.075 * k if len(pairs) > 2 else 0.0)
+        for (name, count), width in zip(line, widths, strict=True):
+            places[name].append((at + 0.06, up))
+            write(made.figure, at + 0.15, up, str(count), SMALL - 1, zorder=3)
+            at += width + 0.06
+
+
 def _corner(made: Grid, x: float, y: float, cell: Cell) -> None:
     """A folded corner where seeds disagree or one failed."""
     found = counted(cell)
     name = "failed" if "failed" in found else of_cell(cell)
     if name == "disagree" or (name == "failed" and len(found) > 1):
-        right, top, size = x + made.wide - 0.0175, y + made.tall - 0.0175, 0.16
+        right, top, size = x + made.wide - 0.0175, y + made.tall - 0.0175, 0.14
         corner = [(right - size, top), (right, top), (right, top - size)]
         made.figure.add_artist(Polygon(corner, transform=made.figure.dpi_scale_trans, zorder=2,
                                        facecolor=ink(name), linewidth=0))  # fmt: skip
