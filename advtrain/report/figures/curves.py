@@ -69,7 +69,7 @@ def curves(cell: Cell, reference: Reference | None = None) -> Figure:
             drawn = _panel(axes, cell, kind, what, reference)
             log = drawn is not None and drawn.log
             axes.set_title(f"{kind} {titles[what]}{' (log)' if log else ''}")
-    for axes, column, title in zip(rows[2], ("lr", "eps"), ("learning rate", "eps of training"),
+    for axes, column, title in zip(rows[2], ("lr", "eps"), ("learning rate (log)", "eps of training"),
                                    strict=True):  # fmt: skip
         axes.set_title(title)
         _strip(axes, cell, column)
