@@ -69,8 +69,8 @@ def curves(cell: Cell, reference: Reference | None = None) -> Figure:
             drawn = _panel(axes, cell, kind, what, reference)
             log = drawn is not None and drawn.log
             axes.set_title(f"{kind} {titles[what]}{' (log)' if log else ''}")
-    for axes, column, title in zip(rows[2], ("lr", "eps"), ("learning rate (log)", "eps of training"),
-                                   strict=True):  # fmt: skip
+    strips = {"lr": "learning rate (log)", "eps": "eps of training"}
+    for axes, (column, title) in zip(rows[2], strips.items(), strict=True):
         axes.set_title(title)
         _strip(axes, cell, column)
     epochs(cell, rows, reference[1] if reference else None)
