@@ -131,7 +131,8 @@ def test_windows_segments_and_chance_are_those_of_the_verdict(tmp_path: Path) ->
     assert set(named(panel(figure, "robust loss"), "chance").get_ydata()) == {2.302585}
     assert set(named(panel(figure, "robust accuracy"), "chance").get_ydata()) == {0.1}
     texts = {text.get_text() for text in figure_texts(figure)}
-    assert {"chance 2.3", "chance 10%", "judged, test", "judged, train", "segment"} <= texts
+    assert {"chance 2.3", "chance 10%", "judged epochs, test",
+            "judged epochs, train", "new segment"} <= texts  # fmt: skip
 
 
 def test_what_was_not_measured_leaves_gaps_and_what_is_measured_seldom_does_not(

@@ -172,11 +172,11 @@ def _window_keys(cell: Cell, table: Table, what: str) -> list[Key]:
     """The epochs that were judged, segments, and where it was no longer finite."""
     axes, keys = cell.lead.result.verdict.axes, []
     if axes["held_out"].epochs:
-        keys.append(Key(f"judged, {split_of(table)}", fill=COLOURS["window"]))
+        keys.append(Key(f"judged epochs, {split_of(table)}", fill=COLOURS["window"]))
     if what == "loss" and axes["train"].epochs and axes["train"].state != "nonfinite":
-        keys.append(Key("judged, train", fill=COLOURS["train"]))
+        keys.append(Key("judged epochs, train", fill=COLOURS["train"]))
     if len(phases(table).starts) > 1:
-        keys.append(Key("segment", START))
+        keys.append(Key("new segment", START))
     if table.bad_epoch is not None and what == "loss":
         keys.append(Key(f"not finite, epoch {table.bad_epoch}", BAD))
     return keys

@@ -108,7 +108,7 @@ def say_above(axes: Axes, drawn: Sequence[Curve], *, percent: bool = False) -> N
     epoch = np.concatenate([epochs for epochs, _ in drawn])
     values = np.concatenate([np.where(np.isfinite(y), y, -math.inf) for _, y in drawn])
     at, most = int(epoch[values.argmax()]), float(values.max())
-    said = f"{100 * most:.3g}%" if percent else f"{most:.3g}"
+    said = f"{100 * most:{'.0f' if 1 <= most < 1e6 else '.3g'}}%" if percent else f"{most:.3g}"
     left = 2 * at > epoch.min() + epoch.max()  # the words stand away from the arrow's curve
     axes.text(0.02 if left else 0.98, 0.97, f"↑ beyond: up to {said} in epoch {at}",
               transform=axes.transAxes, ha="left" if left else "right", va="top",

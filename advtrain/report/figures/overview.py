@@ -27,7 +27,8 @@ _BEST: dict[str, Any] = {"linestyle": "none", "marker": "D", "markersize": 4.5,
                          "markerfacecolor": "none", "markeredgecolor": COLOURS["val"],
                          "markeredgewidth": 1.1}  # fmt: skip
 _MEAN: dict[str, Any] = {"linestyle": "none", "marker": "|", "markersize": 11,
-                         "markeredgewidth": 2.0, "markeredgecolor": COLOURS["ink"]}  # fmt: skip
+                         "markeredgewidth": 2.0, "markeredgecolor": COLOURS["ink"],
+                         "zorder": 1.9}  # fmt: skip  # behind the dots
 _MOMENTS: tuple[tuple[str, Callable[[Entry, str], float | None], dict[str, Any], float], ...] = (
     ("best on validation", best, _BEST, 0.18),
     ("last epoch", last, _LAST, -0.18),
@@ -44,8 +45,9 @@ def overview(cells: Sequence[Cell], sides: bool = False) -> Figure:
     thin = -(-LINE * 0.85 // row)  # every so many are named
     labels = [fit(_label(cell, sides), _LONGEST, SMALL) for cell in cells]
     left = 0.3 + max(text_width(label, SMALL) for label in labels)
-    keys = flow([Key("last epoch", _LAST), Key("best on validation", _BEST),
-                 Key("mean of seeds", _MEAN), Key("chance", CHANCE)], _WIDTH - 0.3)  # fmt: skip
+    keys = flow([Key("last epoch", _LAST), Key("mean of the last epoch", _MEAN),
+                 Key("best on validation", _BEST), Key("chance", CHANCE)],
+                _WIDTH - 0.3)  # fmt: skip
     head, foot = 0.45 + LINE * len(keys), 0.55
     height = head + foot + row * len(cells)
     made = Figure(figsize=(_WIDTH, height))

@@ -41,13 +41,12 @@ def counted(cell: Cell) -> dict[str, int]:
 def in_words(cell: Cell) -> str:
     """The outcomes of a cell's runs."""
     found, runs = counted(cell), len(cell.entries)
+    words = {name: OUTCOMES[name][1] for name in found} | {"undecided": "undecided"}
     if runs == 1:
-        return OUTCOMES[next(iter(found))][1]
-    if set(found) == {"undecided"}:
-        return f"{OUTCOMES['undecided'][1]}, all {runs} seeds"
+        return "undecided: cannot tell" if "undecided" in found else words[next(iter(found))]
     if len(found) == 1:
-        return f"{runs} of {runs} seeds {OUTCOMES[next(iter(found))][1]}"
-    return ", ".join(f"{n} {OUTCOMES[one][1]}" for one, n in found.items()) + f" of {runs} seeds"
+        return f"{runs} of {runs} seeds {words[next(iter(found))]}"
+    return f"{runs} seeds: {', '.join(f'{n} {words[one]}' for one, n in found.items())}"
 
 
 def _glyph(text: str) -> Path:

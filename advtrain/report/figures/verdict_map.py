@@ -38,7 +38,7 @@ def verdict_map(map: Map, bands: Bands = ()) -> Figure:
     wide = _WIDE if len(map.columns.labels) <= _ROOMY else _NARROW
     found = brackets(map, bands)
     keys = _keys(cells, map, bool(found))
-    made = grid(map, "Verdicts", wide, _TALL,
+    made = grid(map, "Verdicts: does it converge?", wide, _TALL,
                 lambda width: 0.3 + LINE * len(flow(keys, width - 0.3)))  # fmt: skip
     for x, y, cell in made:
         made.patch(x, y, cell, fill(of_cell(cell)))
@@ -118,7 +118,7 @@ def _keys(cells: Sequence[Cell], map: Map, band: bool) -> list[Key]:
         Key(f"{OUTCOMES[name][2]}: {found[name]}", shape(name), fill(name))
         for name in OUTCOMES if found[name]
     ] + [
-        Key(f"a seed {OUTCOMES[name][1]}", shape(name))
+        Key(f"one seed: {OUTCOMES[name][1]}", shape(name))
         for name in OUTCOMES if name in seeds and not found[name]
     ]  # fmt: skip
     if band:
@@ -148,17 +148,17 @@ def _unlike(cell: Cell) -> str:
 
 
 @figure
-def accuracy_map(map: Map, value: Mapping[str, Summary], title: str = "Robust accuracy, %"
-                 ) -> Figure:  # fmt: skip
+def accuracy_map(map: Map, value: Mapping[str, Summary], title: str = "") -> Figure:
     """Mean accuracy over each cell's seeds as colour and number, with its spread and n.
 
-    `value` is a summary of fractions by cell id; the colours go from 0 to 100%.
+    `value` is a summary of fractions by cell id; the colours go from 0 to 100%. Without a title
+    they are said to be of the last epoch, under the evaluation's attack.
     """
     found = {id: one for id, one in value.items() if one.mean is not None}
     texts = {id: _figures(one) for id, one in found.items()}
     widest = max((text_width(text, SMALL) for lines in texts.values() for text in lines), default=0)
     wide = max(widest + 0.14, _NARROW if len(map.columns.labels) > _ROOMY else 0.9)
-    made = grid(map, title, wide, _TALL, lambda _: 0.95)
+    made = grid(map, title or _of_last(map), wide, _TALL, lambda _: 0.95)
     for x, y, cell in made:
         mean = found[cell.id].mean if cell.id in found else None
         if mean is None:
@@ -172,10 +172,23 @@ def accuracy_map(map: Map, value: Mapping[str, Summary], title: str = "Robust ac
         lines = texts[cell.id]
         for i, text in enumerate(lines):
             at = y + _TALL / 2 + 0.17 * ((len(lines) - 1) / 2 - i)
-            write(made.figure, x + wide / 2, at, text, SMALL + 1 if i == 0 else SMALL - 1,
+            write(made.figure, x + wide / 2, at, text, SMALL + 1 if i == 0 else SMALL,
                   _readable(background), ha="center", zorder=3)  # fmt: skip
     _colour_bar(made, _spreads(found))
     return made.figure
+
+
+def _of_last(map: Map) -> str:
+    """The title where the accuracies are those of the last epoch: under which attack."""
+    cells = [cell for row in map.cells for cell in row if cell is not None]
+    known = [entry.config for cell in cells for entry in cell.entries if entry.config is not None]
+    eps = {config.attack.eps for config in known}
+    steps = {max(config.attack.steps, config.evaluation.steps) for config in known}
+    parts = [f"PGD-{steps.pop()}"] if len(steps) == 1 else []
+    norms = " or ".join(sorted({config.attack.norm for config in known}))
+    if known:
+        parts.append(f"{norms} eps {eps.pop():.4g}" if len(eps) == 1 else f"{norms}, each its eps")
+    return f"Robust accuracy, %: {', '.join(['last epoch', *parts])}"
 
 
 def _figures(one: Summary) -> list[str]:
@@ -222,8 +235,7 @@ def _colour_bar(made: Grid, words: str) -> None:
         write(made.figure, 0.3, 0.72, fit(words, width - 0.5, SMALL), SMALL, "muted")
 
 
-def accuracy_map_alt(map: Map, value: Mapping[str, Summary], title: str = "Robust accuracy, %"
-                     ) -> str:  # fmt: skip
+def accuracy_map_alt(map: Map, value: Mapping[str, Summary], title: str = "") -> str:
     """The map in words, row by row."""
     said = []
     for i, row in enumerate(map.cells):
@@ -233,5 +245,5 @@ def accuracy_map_alt(map: Map, value: Mapping[str, Summary], title: str = "Robus
                  if cell and cell.id in value]  # fmt: skip
         said.append(name + ", ".join(cells))
     over = f"{map.rows.name} (down) and " if map.rows else ""
-    return (f"{title}, over {over}{map.columns.name} (across)"
+    return (f"{title or _of_last(map)}, over {over}{map.columns.name} (across)"
             f"{', ' + map.heading if map.heading else ''}: {'; '.join(said)}.")  # fmt: skip

@@ -59,7 +59,7 @@ _PANELS = (
         ),
         _Panel(
             "robust gap: train − test accuracy, points",
-            (("gap", "positive: learned by heart", _INK),),
+            (("gap", "above 0: better on train", _INK),),
             ("train_robust_acc", "test_robust_acc"),
         ),
     ),
@@ -73,7 +73,7 @@ _PANELS = (
             ("probe_robust_loss_2x", "test_robust_loss_2x", "test_robust_loss", "test_clean_loss"),
             "not measured, or no gain to compare with",
         ),
-        _Panel("gradient norm", (("grad_norm", "mean of the epoch", _INK),), ("grad_norm",)),
+        _Panel("gradient norm", (("grad_norm", "mean over the epoch", _INK),), ("grad_norm",)),
     ),
     (
         _Panel(
@@ -84,7 +84,7 @@ _PANELS = (
             ),
             ("test_fgsm_acc", "test_robust_acc"),
         ),
-        _Panel("weight norm", (("weight_norm", "at its end", _INK),), ("weight_norm",)),
+        _Panel("weight norm", (("weight_norm", "after the epoch", _INK),), ("weight_norm",)),
     ),
 )
 
