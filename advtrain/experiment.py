@@ -5,9 +5,6 @@ from __future__ import annotations
 import json
 import shlex
 import time
-import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -21,9 +18,10 @@ from advtrain.config.load import load_config
 from advtrain.config.names import MODELS
 from advtrain.config.schema import Config
 from advtrain.diagnose import diagnose_run
-from advtrain.errors import AdvtrainError, RunFailed
+from advtrain.errors import AdvtrainError
 from advtrain.learning.data.splits import Data, load_data
 from advtrain.learning.device import choose_device, device_name, keep_memory, suit_threads
+from advtrain.learning.examples import Fixed, attacked, fixed_images
 from advtrain.learning.measure import curve
 from advtrain.learning.models import build_model
 from advtrain.learning.optimizer import build_optimizer
@@ -31,11 +29,11 @@ from advtrain.learning.streams import preserved, seed_of
 from advtrain.learning.train import train_epochs
 from advtrain.observer import Observer
 from advtrain.records import Progress, Row
-from advtrain.store import checkpoint, metrics, provenance
+from advtrain.store import checkpoint, examples, metrics, provenance
 from advtrain.store.naming import locate
 from advtrain.store.parent import Parent, schedule_overrides
 from advtrain.store.run import Run
-from advtrain.store.rundir import RunDirectory, hold
+from advtrain.store.rundir import RunDirectory, hold, outcome_in
 from advtrain.store.status import Status, is_run, read_status
 
 Resume = Literal["auto", "never", "require"]
@@ -74,7 +72,7 @@ def train(
         if not _finished(directory.before):
             work = _prepare(config, device, directory, parent, observer)
             directory.begin(epoch=work.progress.epoch, epochs=config.training.epochs)
-            with _outcome_in(directory):
+            with outcome_in(directory):
                 _train(work, directory, observer)
     return Run(path)
 
@@ -94,6 +92,8 @@ class _Work:
     provenance: dict[str, Any]
     parent: Parent | None
     parent_best: bytes | None  # its best.pt, unless this run has gone on from it before
+    fixed: Fixed  # the images that `shown` is about
+    shown: examples.Examples
 
 
 def _prepare(
@@ -129,7 +129,22 @@ def _prepare(
     for text in provenance.differences(record["sessions"][-1], now) if record["sessions"] else []:
         observer.warn(f"resumed on different terms, so the figures may differ slightly: {text}")
     record["sessions"].append(now)
-    return _Work(config, data, model, optimizer, progress, rows, record, parent, best)
+    fixed = fixed_images(data.test, data.shape)
+    shown = _shown(fixed, config, path, progress.epoch, observer)
+    return _Work(config, data, model, optimizer, progress, rows, record, parent, best, fixed, shown)
+
+
+def _shown(
+    fixed: Fixed, config: Config, path: Path, epoch: int, observer: Observer
+) -> examples.Examples:
+    """What examples.npz holds of the epochs done; nothing, and a warning, if it is damaged."""
+    label = fixed.batch.y.cpu().numpy()
+    shown = examples.of_images(config.attack.norm, fixed.kept, label, fixed.index)
+    try:
+        shown.go_on(path / "examples.npz", epoch)
+    except AdvtrainError as error:
+        observer.warn(f"{error}. It is begun anew, without the stages before epoch {epoch + 1}")
+    return shown
 
 
 def _record(config: Config, data: Data, path: Path, parent: Parent | None) -> dict[str, Any]:
@@ -217,9 +232,10 @@ def _train(work: _Work, directory: RunDirectory, observer: Observer) -> None:
         work.model, work.optimizer, work.data, config, progress, observer.batch
     ):
         work.rows.append(record.row())
-        # The row before its checkpoint: a kill between them costs the epoch, not the row.
+        # All before the checkpoint: a kill between them costs the epoch, nothing else.
         directory.write("metrics.csv", metrics.to_csv(work.rows))
         if progress.stopped != "nonfinite":
+            _save_examples(work, directory)
             _save(work, directory)
         _write_provenance(work, directory, began)
         directory.set_status(epoch=record.epoch, best_epoch=progress.best_epoch)
@@ -240,6 +256,21 @@ def _train(work: _Work, directory: RunDirectory, observer: Observer) -> None:
     directory.set_status(state="finished")
 
 
+def _save_examples(work: _Work, directory: RunDirectory) -> None:
+    """examples.npz, if this epoch is the run's own first, the best so far, or the last."""
+    config, progress = work.config, work.progress
+    epoch, last = progress.epoch, progress.epoch == config.training.epochs
+    stages = {
+        "first": epoch == progress.carried + 1,
+        "best": epoch == progress.best_epoch,
+        "last": last or bool(progress.stopped),
+    }
+    if any(stages.values()) and (found := attacked(work.model, work.fixed, config)):
+        for name in (name for name, reached in stages.items() if reached):
+            work.shown.put(name, epoch, config.attack.eps, **vars(found))
+        directory.write("examples.npz", examples.to_bytes(work.shown))
+
+
 def _save(work: _Work, directory: RunDirectory) -> None:
     """last.pt, best.pt if this epoch is the best, and the kept ones."""
     epoch, keep = work.progress.epoch, work.config.training.keep_every
@@ -254,25 +285,3 @@ def _save(work: _Work, directory: RunDirectory) -> None:
 def _write_provenance(work: _Work, directory: RunDirectory, began: float) -> None:
     work.provenance["sessions"][-1]["seconds"] = round(time.perf_counter() - began, 3)
     directory.write("provenance.json", provenance.to_bytes(work.provenance))
-
-
-@contextmanager
-def _outcome_in(directory: RunDirectory) -> Iterator[None]:
-    """Record in status.json how the work inside ended, whatever it was."""
-    path = directory.path
-    try:
-        yield
-    except KeyboardInterrupt:
-        directory.set_status(state="interrupted")
-        raise KeyboardInterrupt(
-            f"interrupted after epoch {directory.status.epoch}, saved in {path}"
-        ) from None
-    except RunFailed as error:  # the directory cannot be written: trying says no more
-        with suppress(RunFailed):
-            directory.set_status(state="failed", error=str(error))
-        raise
-    except Exception as error:
-        text = f"{type(error).__name__}: {error}".splitlines()[0]
-        directory.set_status(state="failed", error=text)
-        directory.log(traceback.format_exc())
-        raise RunFailed(f"{path}: {text}; the traceback is in its log.txt") from error

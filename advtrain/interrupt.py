@@ -12,8 +12,11 @@ from advtrain.errors import Interrupted
 
 
 @contextmanager
-def interruptible() -> Iterator[None]:
-    """Ctrl-C and SIGTERM end with exit code 130 and the command that goes on."""
+def interruptible(what: str = "interrupted before training began") -> Iterator[None]:
+    """Ctrl-C and SIGTERM end with exit code 130 and the command that goes on.
+
+    `what` is said where the interrupted code says nothing of its own.
+    """
 
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
@@ -22,8 +25,7 @@ def interruptible() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt as error:
-        what = str(error) or "interrupted before training began"
         command = shlex.join(["advtrain", *sys.argv[1:]])
-        raise Interrupted(f"{what}\nto go on: {command}") from None
+        raise Interrupted(f"{str(error) or what}\nto go on: {command}") from None
     finally:
         signal.signal(signal.SIGTERM, before)

@@ -4,7 +4,7 @@
 
 starts `advtrain train` as a process of its own, kills it (SIGKILL) COUNT times, each time followed
 by the same command, and lets the last one finish. The run must then equal one that was never
-stopped: metrics.csv in all columns but the times, last.pt and best.pt bit for bit.
+stopped: metrics.csv in all columns but the times, last.pt, best.pt and examples.npz bit for bit.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Net(nn.Sequential):
 '''
 
 AIMS = ("any moment", "a file", "the gap", "any moment", "a file", "loading")
-FILES = ("last.pt", "last.pt", "best.pt", "metrics.csv")
+FILES = ("last.pt", "last.pt", "best.pt", "metrics.csv", "examples.npz")
 
 
 @dataclass
@@ -236,6 +236,9 @@ def differences(quiet: Path, killed: Path) -> list[str]:
             found += [f"{name}: {place}" for place in places]
         else:
             found.append(f"{name}: only one has it")
+    shown = [file.read_bytes() for run in (quiet, killed) for file in run.glob("examples.npz")]
+    if len(shown) == 1 or len(set(shown)) > 1:
+        found.append("examples.npz: differs, or only one has it")
     return found + [f"{file.name}: left behind" for file in killed.glob(".*.tmp")]
 
 

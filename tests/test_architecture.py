@@ -31,10 +31,11 @@ MAY_IMPORT = {
     "overview": BOTTOM | {"store", "console", "listings"},
     "sweep": BOTTOM
     | {"diagnosis", "diagnose", "store", "observer", "answer", "console", "experiment"},
+    "report": BOTTOM | {"diagnosis", "diagnose", "store", "answer"},
     "interrupt": {"errors"},
     "cli": BOTTOM
     | {"store", "diagnose", "answer", "console", "listings", "overview", "interrupt", "sweep"}
-    | {"experiment"},
+    | {"report", "experiment"},
     "__init__": BOTTOM | {"experiment"},
     "__main__": {"cli"},
 }
@@ -77,12 +78,14 @@ def test_files_and_functions_are_short(file: Path) -> None:
 
 def test_what_does_not_train_imports_no_torch() -> None:
     modules = [f"advtrain.{name}" for name in NO_TORCH]
-    modules += [f"advtrain.store.{n}" for n in ("rundir", "metrics", "run", "naming", "parent")]
-    sweep = [f for f in FILES if f.parent.name in ("sweep", "launch") and f.stem != "__init__"]
+    stored = ("rundir", "metrics", "run", "naming", "parent", "examples")
+    modules += [f"advtrain.store.{name}" for name in stored]
+    folders = ("sweep", "launch", "report", "figures")
+    whole = [f for f in FILES if f.parent.name in folders and f.stem != "__init__"]
     modules += [
-        ".".join(f.relative_to(PACKAGE.parent).with_suffix("").parts) for f in sweep
+        ".".join(f.relative_to(PACKAGE.parent).with_suffix("").parts) for f in whole
     ]  # the worker, too: it imports torch only when it works
-    assert "advtrain.sweep.launch.local" in modules
+    assert {"advtrain.sweep.launch.local", "advtrain.report.figures.curves"} <= {*modules}
     code = (
         f"import sys, advtrain, {', '.join(modules)}; "
         "print('torch' in sys.modules or 'pandas' in sys.modules)"
@@ -102,3 +105,18 @@ def test_listings_import_no_torch(command: list[str]) -> None:
         "sys.exit(3 if 'torch' in sys.modules else 0)"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
+
+
+def test_help_imports_only_the_command_line() -> None:
+    """Each command imports what it needs when it runs."""
+    code = (
+        "import sys\nfrom advtrain.cli import main\n"
+        "sys.argv = ['advtrain', '--help']\n"
+        "try: main()\nexcept SystemExit: pass\n"
+        "print(*sys.modules, file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    loaded = {name for name in done.stderr.split() if name.startswith("advtrain.")}
+    commands = {f"advtrain.cli.{file.stem}" for file in (PACKAGE / "cli").glob("[!_]*.py")}
+    assert loaded == commands | {"advtrain.cli", "advtrain.errors", "advtrain.interrupt"}
+    assert not {"pydantic", "yaml", "numpy", "pandas"} & set(done.stderr.split())

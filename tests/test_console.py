@@ -147,7 +147,7 @@ def test_dry_run_and_print_config_leave_nothing(advtrain, tiny: Path, tmp_path: 
 
 
 def test_completion_offers_keys() -> None:
-    from advtrain.cli import complete_override
+    from advtrain.cli.arguments import complete_override
 
     assert complete_override("attack.st") == ["attack.steps=", "attack.start="]
     assert "optimizer.lr=" in complete_override("opt")

@@ -109,7 +109,7 @@ def test_a_run_stopped_after_its_last_epoch_is_only_finished(config: Path, tmp_p
     assert state(run)["state"] == "finished"
 
 
-@pytest.mark.parametrize("name", ["metrics.csv", "best.pt", "last.pt"])
+@pytest.mark.parametrize("name", ["metrics.csv", "examples.npz", "best.pt", "last.pt"])
 def test_stopped_while_a_file_is_written(
     config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:

@@ -29,7 +29,7 @@ def test_a_run_leaves_every_file_the_design_names(advtrain, tiny: Path, tmp_path
     files = {p.name for p in run.iterdir() if not p.name.startswith(".")}
     assert files == {
         "config.yaml", "status.json", "metrics.csv", "provenance.json",
-        "last.pt", "best.pt", "log.txt", "verdict.json",
+        "last.pt", "best.pt", "log.txt", "verdict.json", "examples.npz",
     }  # fmt: skip
     metrics = pd.read_csv(run / "metrics.csv")
     assert tuple(metrics.columns) == COLUMNS

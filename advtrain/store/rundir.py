@@ -8,6 +8,7 @@ import os
 import socket
 import threading
 import time
+import traceback
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -149,6 +150,31 @@ def hold(path: Path) -> Iterator[RunDirectory]:
         if new and not (path / "status.json").exists():
             _remove_empty(path)  # under the lock: afterwards it might be another's
         directory.release()
+
+
+@contextlib.contextmanager
+def outcome_in(directory: RunDirectory) -> Iterator[None]:
+    """Record in status.json how the work inside ended, whatever it was.
+
+    RunFailed says so of an exception, whose traceback goes to log.txt.
+    """
+    path = directory.path
+    try:
+        yield
+    except KeyboardInterrupt:
+        directory.set_status(state="interrupted")
+        raise KeyboardInterrupt(
+            f"interrupted after epoch {directory.status.epoch}, saved in {path}"
+        ) from None
+    except RunFailed as error:  # the directory cannot be written: trying says no more
+        with contextlib.suppress(RunFailed):
+            directory.set_status(state="failed", error=str(error))
+        raise
+    except Exception as error:
+        text = f"{type(error).__name__}: {error}".splitlines()[0]
+        directory.set_status(state="failed", error=text)
+        directory.log(traceback.format_exc())
+        raise RunFailed(f"{path}: {text}; the traceback is in its log.txt") from error
 
 
 def note_end(path: Path, state: str, error: str, log: str = "", epochs: int = 0) -> None:

@@ -12,7 +12,7 @@ from rich.console import Console
 from advtrain.config.devices import check_device
 from advtrain.errors import Interrupted
 from advtrain.sweep.plan import read_study
-from advtrain.sweep.report import print_plan, print_result
+from advtrain.sweep.results import print_plan, print_result
 from advtrain.sweep.run import Options, run_sweep
 
 

@@ -1,0 +1,48 @@
+"""The command line: arguments in, exit codes out.
+
+Each command imports what it needs when it runs: `--help` stays quick, and torch is imported only
+where a command trains.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import typer
+
+from advtrain.cli.answers import diagnose, report, status
+from advtrain.cli.catalogue import datasets, models, schema
+from advtrain.cli.sweeping import sweep
+from advtrain.cli.training import train
+from advtrain.errors import AdvtrainError
+
+app = typer.Typer(
+    help="Does my adversarial training converge, and if not, why?",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in (
+    train,
+    sweep,
+    report,
+    diagnose,
+    status,
+    models,
+    datasets,
+    schema,
+):  # as --help lists them
+    app.command()(command)
+
+
+def main() -> None:
+    """Run the command line; a user's mistake is one clear message, never a traceback."""
+    try:
+        app()
+    except AdvtrainError as error:
+        print(error, file=sys.stderr)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:  # the reader of a pipe has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)

@@ -1,0 +1,56 @@
+"""What several commands share: their arguments, and how they print JSON."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+
+class Rerun(StrEnum):
+    """Which runs a sweep trains again."""
+
+    failed = "failed"
+    all = "all"
+
+
+class Resume(StrEnum):
+    """What to do about a run that is already there."""
+
+    auto = "auto"
+    never = "never"
+    require = "require"
+
+
+def complete_override(incomplete: str) -> list[str]:
+    """Keys for the shell's completion of KEY=VALUE."""
+    from advtrain.config.overrides import keys_of_sections
+
+    sections = keys_of_sections()
+    keys = [f"{s}.{k}" for s, keys in sections.items() for k in keys] + list(sections)
+    return [f"{key}=" for key in keys if key.startswith(incomplete)]
+
+
+Config = Annotated[Path, typer.Argument(metavar="CONFIG", help="A YAML file; see configs/.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="KEY=VALUE",
+        help="Overrides, such as eps=8/255 or schedule.milestones=[20,30].",
+        autocompletion=complete_override,
+    ),
+]
+RunsDir = Annotated[
+    Path, typer.Option(file_okay=False, readable=False, help="Where the runs' directories are.")
+]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done and end.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+
+
+def print_json(result: dict[str, Any]) -> None:
+    """One object on stdout."""
+    print(json.dumps(result, indent=2, allow_nan=False))

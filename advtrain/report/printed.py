@@ -1,0 +1,103 @@
+"""What `advtrain report` prints: the answer, a row a cell, the differences, where the page is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.measure import Measurement
+from rich.table import Table
+from rich.text import Text
+
+from advtrain.answer import ASCII, GLYPHS, STYLES
+from advtrain.report.outcome import OUTCOMES
+
+_CONVERGED = {"converged": True, "not_converged": False, "undecided": None}
+_SHOWN = 4  # cells without a counterpart that are named
+_MOMENTS = {"last": "last epoch", "best": "best on validation"}
+
+
+def print_report(content: Mapping[str, Any], console: Console) -> None:
+    """The headline table on stdout; accuracies in per cent, mean ± sd over seeds."""
+    say(content["answer"]["sentence"], console, "bold")
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for name in ("", "cell", "robust", "best", "clean", "converge", ""):
+        numbers = name in ("robust", "best", "clean", "converge")
+        table.add_column(name, justify="right" if numbers else "left", no_wrap=True)
+    several = len(content["sides"]) > 1
+    for cell in content["cells"]:
+        label = f"{'AB'[cell['side']]}: {cell['label']}" if several else cell["label"]
+        figures = [cell["last"]["test_robust_acc"], cell["best"]["test_robust_acc"],
+                   cell["last"]["test_clean_acc"]]  # fmt: skip
+        table.add_row(
+            _glyph(cell["outcome"], console),
+            Text(label),
+            *(Text(spread(one)) for one in figures),
+            f"{cell['converged']}/{len(cell['runs'])}",
+            Text(cell["headline"] if len(cell["runs"]) == 1 else _unlike(cell)),
+        )
+    # A terminal breaks lines that are too long for it; a table made to fit would be unreadable.
+    free = console.options.update(width=100_000)
+    console.width = max(console.width, Measurement.get(console, free, table).maximum)
+    console.print(table, soft_wrap=True)
+    if content["comparison"]:
+        _print_differences(content, console)
+    for one in content["bands"]:
+        say(str(one.get("text", "")), console)
+    for note in content["notes"]:
+        say(f"note: {note}", console)
+    say(content["page"], console)
+
+
+def spread(one: Mapping[str, Any]) -> str:
+    """A summary over seeds."""
+    if one["mean"] is None:
+        return "-"
+    more = f" ±{100 * one['sd']:.1f}" if one["sd"] is not None else ""
+    return f"{100 * one['mean']:.1f}{more}"
+
+
+def say(text: str, console: Console, style: str = "") -> None:
+    """A line as it is, never cut."""
+    console.print(Text(text, style=style), soft_wrap=True)
+
+
+def _unlike(cell: Mapping[str, Any]) -> str:
+    """What is to be said of seeds beyond how many converge."""
+    found = [f"{cell[name]} {OUTCOMES[name][1]}" for name in ("failed", "unfinished", "undecided")
+             if cell[name]]  # fmt: skip
+    return "; ".join([OUTCOMES["disagree"][1]] * (cell["outcome"] == "disagree") + found)
+
+
+def _glyph(outcome: str, console: Console) -> Text:
+    """The outcome's mark, in the colours of a verdict where it is one."""
+    if outcome in _CONVERGED:
+        converged = _CONVERGED[outcome]
+        glyphs: Mapping[bool | None, str] = ASCII if console.options.ascii_only else GLYPHS
+        return Text(glyphs[converged], style=STYLES[converged])
+    glyph = OUTCOMES[outcome][0]
+    plain = {"disagree": "#", "unfinished": "."}
+    return Text(plain.get(outcome, glyph) if console.options.ascii_only else glyph)
+
+
+def _print_differences(content: Mapping[str, Any], console: Console) -> None:
+    names: Sequence[Mapping[str, Any]] = content["sides"]
+    say(f"B minus A, test robust accuracy in points (A: {names[0]['name']}, "
+        f"B: {names[1]['name']})", console, "bold")  # fmt: skip
+    for key, (a, b) in content["comparison"]["recipe"].items():
+        say(f"  {key}: {a} -> {b}", console)
+    for one in content["comparison"]["differences"]:
+        if one["difference"] is None:
+            said = "not measured on both sides"
+        elif one["low"] is None:
+            said = f"{100 * one['difference']:+.1f} (no interval: a side has one seed)"
+        else:
+            how = "paired by seed" if one["paired"] else "Welch"
+            said = (f"{100 * one['difference']:+.1f} "
+                    f"[{100 * one['low']:+.1f}, {100 * one['high']:+.1f}], 95%, {how}")  # fmt: skip
+        say(f"  {one['label']}, {_MOMENTS[one['what']]}: {said}", console)
+    for side in ("a", "b"):
+        if alone := content["comparison"][f"only_{side}"]:
+            more = f" and {len(alone) - _SHOWN} more" if len(alone) > _SHOWN else ""
+            say(f"  only in {side.upper()}: {'; '.join(alone[:_SHOWN])}{more}", console)

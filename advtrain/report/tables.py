@@ -1,0 +1,105 @@
+"""The report's tables for a paper or a spreadsheet: CSV in full, LaTeX (booktabs) to read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Row = dict[str, Any]
+_AXES = ("inner", "train", "held_out", "level")
+
+
+def tables(content: Mapping[str, Any]) -> dict[str, bytes]:
+    """File names with their content, of the object that `content` gives.
+
+    CSVs hold fractions in full; in LaTeX accuracies are percentages. curves.csv is for plotting
+    and has no LaTeX.
+    """
+    rows = {"cells": _cells(content), "runs": _runs(content)}
+    if content["comparison"]:
+        rows["differences"] = list(content["comparison"]["differences"])
+    files: dict[str, bytes] = {}
+    for name, found in rows.items():
+        files[f"{name}.csv"] = _csv(found)
+        files[f"{name}.tex"] = _latex(found)
+    files["curves.csv"] = _csv(_curves(content))
+    return files
+
+
+def _cells(content: Mapping[str, Any]) -> list[Row]:
+    """A row a cell: where it stands, its verdicts, its accuracies over seeds."""
+    several = len(content["sides"]) > 1
+    found = []
+    for cell in content["cells"]:
+        row: Row = {"side": content["sides"][cell["side"]]["name"]} if several else {}
+        row |= {axis["keys"][0]: cell["at"].get(axis["keys"][0]) for axis in content["axes"]}
+        if not content["axes"]:
+            row["cell"] = cell["label"]
+        row |= {"seeds": len(cell["runs"]), "converged": cell["converged"]}
+        for moment, kind in (("last", "clean"), ("last", "robust"), ("best", "robust")):
+            one = cell[moment][f"test_{kind}_acc"]
+            row |= {f"{moment}_{kind}_acc": one["mean"], f"{moment}_{kind}_sd": one["sd"]}
+        found.append(row | {"headline": cell["headline"]})
+    return found
+
+
+def _runs(content: Mapping[str, Any]) -> list[Row]:
+    """A row a run: its verdict by axis and its accuracies."""
+    found = []
+    for cell in content["cells"]:
+        for i, run in enumerate(cell["runs"]):
+            verdict = run["verdict"]
+            figures = {f"{moment}_robust_acc": cell[moment]["test_robust_acc"]["values"][i]
+                       for moment in ("last", "best", "oracle")}  # fmt: skip
+            found.append(
+                {"cell": cell["label"], "seed": run["seed"], "state": run["state"],
+                 "converged": verdict["converged"], "cause": verdict["cause"]}
+                | {axis: verdict["axes"][axis]["state"] for axis in _AXES}
+                | figures
+                | {"best_epoch": run["best_epoch"], "epochs": run["epochs"], "path": run["path"]}
+            )  # fmt: skip
+    return found
+
+
+def _curves(content: Mapping[str, Any]) -> list[Row]:
+    """A row a cell, column and epoch."""
+    return [
+        {"cell": cell["label"], "side": cell["side"], "column": name, "epoch": epoch,
+         "mean": mean, "low": low, "high": high, "seeds": count, "band": one["kind"]}
+        for cell in content["cells"]
+        for name, one in cell["bands"].items()
+        for epoch, mean, low, high, count in zip(
+            one["epoch"], one["mean"], one["low"], one["high"], one["count"], strict=True)
+    ]  # fmt: skip
+
+
+def _csv(rows: Sequence[Row]) -> bytes:
+    import pandas as pd
+
+    frame = pd.DataFrame(list(rows)).map(_told)
+    return frame.to_csv(index=False, lineterminator="\n").encode()
+
+
+def _latex(rows: Sequence[Row]) -> bytes:
+    import pandas as pd
+
+    frame: pd.DataFrame = pd.DataFrame(list(rows)).map(_told)
+    for name in map(str, frame.columns):
+        if not name.endswith(("_acc", "_sd")) and name not in _FRACTIONS:
+            continue
+        frame[name] = [f"{100 * v:.1f}" if isinstance(v, float) and v == v else ""
+                       for v in frame[name]]  # fmt: skip
+        frame = frame.rename(columns={name: f"{name} (%)"})
+    empty = frame.astype(object).where(frame.notna(), "")
+    return empty.to_latex(index=False, escape=True).encode()
+
+
+_FRACTIONS = ("a", "b", "difference", "low", "high")  # of differences.csv
+
+
+def _told(value: Any) -> Any:
+    """true and false as our other tables spell them."""
+    return str(value).lower() if isinstance(value, bool) else value

@@ -1,0 +1,300 @@
+"""Maps, the cells beside each other, two sides, and the files that figures become."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import re
+import xml.etree.ElementTree as ET
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Polygon, Rectangle
+from matplotlib.text import Text
+
+from advtrain.diagnose import Result
+from advtrain.diagnosis.table import Labels, Table
+from advtrain.diagnosis.verdict import Verdict, unjudged
+from advtrain.errors import AdvtrainError, RunFailed
+from advtrain.report import drawing
+from advtrain.report.cells import Axis, Cell, Map, cells_of
+from advtrain.report.compare import Difference
+from advtrain.report.drawing import FORMATS, Drawing, draw
+from advtrain.report.figures.comparison import differences, differences_alt
+from advtrain.report.figures.curves import curves
+from advtrain.report.figures.overview import overview
+from advtrain.report.figures.style import COLOURS, figure
+from advtrain.report.figures.verdict_map import (
+    accuracy_map,
+    accuracy_map_alt,
+    verdict_map,
+    verdict_map_alt,
+)
+from advtrain.report.gather import Entry, gather
+from advtrain.report.numbers import summary
+from tests.synthetic import learning, write_csv, write_run
+
+LR = ("0.001", "0.01", "0.1", "1")
+
+
+def entry(seed: int, converged: bool | None, state: str = "finished", acc: float = 0.5) -> Entry:
+    columns = {"test_robust_acc": np.array([acc]), "val_robust_acc": np.array([acc])}
+    table = Table(np.array([1]), columns, labels=Labels.balanced(10))
+    verdict = Verdict(converged, "made", "made", None, unjudged("made").axes)
+    result = Result(Path("run"), table if state == "finished" else None, verdict)
+    return Entry(Path("run"), result, state, seed=seed, columns=columns, best_epoch=1)
+
+
+def cell(at: dict[str, str], *entries: Entry) -> Cell:
+    return Cell("-".join(at.values()), ", ".join(at.values()), 0, entries, at)
+
+
+def outcomes() -> Map:
+    """A row that converges but for a seed, and one with the other outcomes; a place is empty."""
+    yes, no, unsure = (partial(entry, converged=c) for c in (True, False, None))
+    rows = [
+        [(yes(0), yes(1)), (yes(0), no(1)), (yes(0), entry(1, None, "failed")), None],
+        [(no(0), no(1)), (unsure(0), unsure(1)), (entry(0, None, "running"),),
+         (entry(0, None, "failed"),)],
+    ]  # fmt: skip
+    grid = tuple(
+        tuple(None if each is None else cell({"eps": eps, "lr": lr}, *each)
+              for lr, each in zip(LR, row, strict=True))
+        for eps, row in zip(("0.1", "0.2"), rows, strict=True)
+    )  # fmt: skip
+    return Map(0, "", Axis(("eps",), ("0.1", "0.2")), Axis(("lr",), LR), grid)
+
+
+def patches(made: Figure) -> dict[str, Rectangle]:
+    return {str(p.get_gid())[5:]: p for p in made.findobj(Rectangle)
+            if str(p.get_gid()).startswith("cell-")}  # fmt: skip
+
+
+def texts(made: Figure) -> list[str]:
+    return [t.get_text() for t in made.findobj(Text) if t.get_text()]
+
+
+def inside(patch: Rectangle, made: Figure) -> list[str]:
+    """The texts that stand on a cell, from the top."""
+    found = [t for t in made.findobj(Text) if patch.get_x() < t.get_position()[0]
+             < patch.get_x() + patch.get_width() and patch.get_y() < t.get_position()[1]
+             < patch.get_y() + patch.get_height() and t.get_text()]  # fmt: skip
+    return [t.get_text() for t in sorted(found, key=lambda t: -t.get_position()[1])]
+
+
+def test_each_cell_has_its_outcomes_colour_and_count() -> None:
+    made = verdict_map(outcomes())
+    found = {id: (to_hex(p.get_facecolor()), inside(p, made)) for id, p in patches(made).items()}
+    assert found == {
+        "0.1-0.001": (COLOURS["true_fill"], ["2/2"]),
+        "0.1-0.01": (COLOURS["mixed_fill"], ["1/2"]),
+        "0.1-0.1": (COLOURS["true_fill"], ["1/2"]),
+        "0.2-0.001": (COLOURS["false_fill"], ["0/2"]),
+        "0.2-0.01": (COLOURS["null_fill"], ["0/2"]),
+        "0.2-0.1": (COLOURS["waiting_fill"], ["0/1"]),
+        "0.2-1": (COLOURS["failed_fill"], ["0/1"]),
+    }
+    said = texts(made)
+    assert {"every seed converges: 2", "no seed converges: 1", "seeds disagree: 1"} <= set(said)
+    assert {"cannot tell: 1", "failed: 1", "not finished: 1"} <= set(said)
+
+
+def test_every_seed_has_a_shape_on_its_cell_and_trouble_a_corner() -> None:
+    made = verdict_map(outcomes())
+    cells = patches(made)
+
+    def where(x: float, y: float) -> str:
+        return next(id for id, p in cells.items() if p.get_x() < x < p.get_x() + p.get_width()
+                    and p.get_y() < y < p.get_y() + p.get_height())  # fmt: skip
+
+    shapes = {str(line.get_label()): sorted(where(x, y) for x, y in line.get_xydata())
+              for line in made.findobj(Line2D) if line.get_label() in
+              ("converged", "not_converged", "undecided", "failed", "unfinished")}  # fmt: skip
+    assert shapes == {
+        "converged": ["0.1-0.001", "0.1-0.001", "0.1-0.01", "0.1-0.1"],
+        "not_converged": ["0.1-0.01", "0.2-0.001", "0.2-0.001"],
+        "undecided": ["0.2-0.01", "0.2-0.01"],
+        "failed": ["0.1-0.1", "0.2-1"],
+        "unfinished": ["0.2-0.1"],
+    }
+    corners = [p for p in made.findobj(Polygon) if type(p) is Polygon]
+    assert {where(*(p.get_xy().mean(axis=0))) for p in corners} == {"0.1-0.01", "0.1-0.1"}
+
+
+def test_many_seeds_become_numbers() -> None:
+    many = cell({"lr": "1"}, *(entry(i, i < 7) for i in range(12)))
+    made = verdict_map(Map(0, "", None, Axis(("lr",), ("1",)), ((many,),)))
+    assert sorted(inside(patches(made)["1"], made)) == ["5", "7", "7/12"]
+
+
+def test_a_band_stands_under_the_values_that_converge() -> None:
+    bands = [{"eps": ".2", "key": "lr", "low": "1e-2", "high": "0.1", "text": "lr 0.01 to 0.1"}]
+    made = verdict_map(outcomes(), bands)
+    (line,) = [one for one in made.findobj(Line2D) if one.get_label() == "band"]
+    x, y = line.get_xdata(), line.get_ydata()
+    first, last = (patches(made)[id] for id in ("0.2-0.01", "0.2-0.1"))
+    assert first.get_x() < min(x) < first.get_x() + 0.1
+    assert last.get_x() + last.get_width() - 0.1 < max(x) < last.get_x() + last.get_width()
+    assert all(first.get_y() < one < first.get_y() + first.get_height() for one in y)
+    assert "where lr converges" in texts(made)
+    assert verdict_map_alt(outcomes(), bands).endswith("lr 0.01 to 0.1")
+    elsewhere = [bands[0] | {"key": "eps"}, bands[0] | {"low": "", "high": ""}]
+    assert "band" not in {line.get_label() for line in verdict_map(outcomes(), elsewhere).artists}
+
+
+def test_accuracy_has_mean_spread_and_n_on_a_colour_by_the_mean() -> None:
+    row = (cell({"lr": "1"}), cell({"lr": "2"}), cell({"lr": "3"}), cell({"lr": "4"}))
+    values = {"1": summary([0.5, 0.25]), "2": summary([0.1, 0.2, 0.3, 0.4, 0.5]),
+              "3": summary([0.9, None]), "4": summary([None])}  # fmt: skip
+    one = Map(0, "", None, Axis(("lr",), ("1", "2", "3", "4")), (row,))
+    made = accuracy_map(one, values, "At eps 0.1")
+    cells = patches(made)
+    assert inside(cells["1"], made) == ["37.5", "25.0–50.0", "n = 2"]
+    assert inside(cells["2"], made) == ["30.0", "± 15.8", "n = 5"]
+    assert inside(cells["3"], made) == ["90.0", "n = 1"]
+    assert inside(cells["4"], made) == ["–"]
+    assert "At eps 0.1" in texts(made)
+    assert "mean over seeds, least and most or ± sd, n seeds" in texts(made)
+    assert "1 37.5, 2 30.0, 3 90.0, 4 not measured" in accuracy_map_alt(one, values)
+    for n in range(101):
+        made = accuracy_map(Map(0, "", None, Axis(("lr",), ("1",)), (row[:1],)),
+                            {"1": summary([n / 100])})  # fmt: skip
+        background = to_hex(patches(made)["1"].get_facecolor())
+        for text in made.texts:
+            if text.get_text() == f"{n:.1f}":
+                assert contrast(str(text.get_color()), background) >= 4.5
+
+
+def contrast(a: str, b: str) -> float:
+    """The ratio that WCAG 2 defines."""
+
+    def luminance(colour: str) -> float:
+        parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    dark, light = sorted([luminance(a), luminance(b)])
+    return (light + 0.05) / (dark + 0.05)
+
+
+def test_colours_are_told_apart_and_stand_out() -> None:
+    assert len(set(COLOURS.values())) == len(COLOURS)
+    for name, colour in COLOURS.items():
+        if not name.endswith("fill") and name not in ("paper", "grid", "window", "on_dark"):
+            assert contrast(colour, COLOURS["paper"]) >= (3 if name == "chance" else 4.5), name
+
+
+def test_the_overview_shows_every_seed_of_very_many_cells() -> None:
+    cells = [cell({"lr": str(i)}, *(entry(s, True, acc=(i + s) / 400) for s in range(3)))
+             for i in range(300)]  # fmt: skip
+    made = overview(cells)
+    (axes,) = made.axes
+    last = next(line for line in axes.lines if line.get_label() == "last epoch")
+    assert sorted(np.asarray(last.get_xdata()).tolist()) == sorted(
+        (i + s) / 400 for i in range(300) for s in range(3)
+    )
+    means = next(line for line in axes.lines if line.get_label() == "mean")
+    assert list(means.get_xdata()) == pytest.approx([(i + 1) / 400 for i in range(300)])
+    assert made.get_size_inches()[1] < 25
+    assert 50 < len(axes.get_yticklabels()) < 150, "not all can be named"
+
+
+def test_differences_stand_where_they_are_in_points() -> None:
+    one = Difference("lr 1", "last", "a", "b", 0.5, 0.52, 0.02, 0.01, 0.03, 3, 3, True)
+    two = Difference("lr 1", "best", "a", "b", 0.5, 0.49, -0.01, None, None, 1, 2, False)
+    made = differences([one, two])
+    lines = {(str(x.get_label()), tuple(np.round(x.get_xdata(), 9))) for x in made.axes[0].lines}
+    assert {("last", (2.0,)), ("interval", (1.0, 3.0)), ("best", (-1.0,))} <= lines
+    assert {"n = 3, paired", "n = 1 and 2"} <= set(texts(made))
+    assert "lr 1, last epoch: +2.0 points (95% interval +1.0 to +3.0)" in differences_alt([one])
+    assert "not measured on both sides" in " ".join(texts(differences([])))
+
+
+@figure
+def plot(x: float) -> Figure:
+    made = Figure(figsize=(2, 1))
+    axes = made.add_axes((0.25, 0.25, 0.5, 0.5), label="test_robust_acc,val_robust_acc")
+    axes.plot([1, 10], [0, x])
+    axes.set_xlim(0.5, 10.5)
+    axes.text(0, 0, "深層 <&>", gid="cell-one")
+    return made
+
+
+def die() -> Figure:
+    os._exit(9)
+
+
+def drawings(n: int) -> list[Drawing]:
+    return [Drawing(f"figure-{i}", f"words {i}", partial(plot, float(i))) for i in range(n)]
+
+
+def test_bytes_are_the_same_here_and_in_other_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(drawing, "_processors", lambda: 2)
+    ticks: list[int] = []
+    pooled = draw(drawings(9), tmp_path / "pool", lambda: ticks.append(1))
+    assert list(pooled) == [f"figure-{i}" for i in range(9)] and len(ticks) == 9
+    monkeypatch.setattr(drawing, "_processors", lambda: 1)
+    alone = draw(drawings(9), tmp_path / "alone")
+    assert alone == pooled
+    for name in pooled:
+        for kind in FORMATS:
+            files = [tmp_path / where / f"{name}.{kind}" for where in ("pool", "alone")]
+            assert files[0].read_bytes() == files[1].read_bytes()
+    svg = pooled["figure-3"].svg
+    assert svg == (tmp_path / "pool" / "figure-3.svg").read_text()
+    assert "深層 &lt;&amp;&gt;" in svg and 'id="cell-one"' in svg and pooled["figure-3"].alt
+    assert not re.search(rb"Date|Matplotlib v", (tmp_path / "alone/figure-1.pdf").read_bytes())
+    panel = pooled["figure-3"].panels[0]
+    assert panel == drawing.Panel(
+        0.25, 0.25, 0.5, 0.5, 0.5, 10.5, ("test_robust_acc", "val_robust_acc")
+    )
+    assert capfd.readouterr() == ("", ""), "no warning of a missing glyph"
+
+
+def test_a_process_that_dies_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drawing, "_processors", lambda: 2)
+    with pytest.raises(RunFailed, match="ended from outside") as raised:
+        draw([*drawings(9), Drawing("dead", "", partial(die))], tmp_path)
+    assert "\n" not in str(raised.value)
+
+
+def test_interrupted_it_leaves_no_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drawing, "_processors", lambda: 2)
+
+    def stop() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        draw(drawings(40), tmp_path, stop)
+    assert multiprocessing.active_children() == []
+    assert len(list(tmp_path.glob("*.pdf"))) < 40
+
+
+def test_where_files_cannot_be_written_one_line_says_so(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "figure-0.png").mkdir()
+    for folder, reason in ((tmp_path / "file" / "x", "Not a directory"), (tmp_path, "Is a dir")):
+        with pytest.raises(AdvtrainError, match=f"cannot be written: {reason}"):
+            draw(drawings(1), folder)
+
+
+def test_hostile_names_stay_text_in_the_svg(tmp_path: Path) -> None:
+    file = write_csv(tmp_path / 'a$x_1$<b>&"q"]]>.csv', {"test_robust_acc": [0.1] * 20})
+    (one,) = cells_of(gather([file]))[1]
+    svg = draw([Drawing("one", "", partial(curves, one))], tmp_path / "out")["one"].svg
+    said = [e.text for e in ET.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")]
+    assert 'a$x_1$<b>&"q"]]>' in said
+
+
+def test_only_named_colours_are_drawn(tmp_path: Path) -> None:
+    """The page exchanges them for another theme's; a stray one would stay."""
+    (one,) = cells_of(gather([write_run(tmp_path, learning(20))]))[1]
+    svg = draw([Drawing("one", "", partial(curves, one))], tmp_path / "out")["one"].svg
+    assert set(re.findall(r"#[0-9a-f]{6}", svg)) <= set(COLOURS.values())
