@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from advtrain.config.expressions import evaluate
@@ -185,6 +185,8 @@ VALUES = st.recursive(
 
 
 @FEW
+@example({"\x85": "\x85"}, 0.1, 0.05, 0)  # ends a line, for YAML
+@example({" a\r\u2028\n b": ["\u2029 ", "\r\n"]}, 0.1, 0.05, 0)
 @given(
     VALUES, st.just(0.0) | st.floats(1e-6, 1), st.floats(1e-300, 1e300), st.integers(0, 2**31 - 1)
 )

@@ -53,12 +53,21 @@ def _sha256(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
+_LINE_ENDS = "\n\r\x85\u2028\u2029"  # YAML's
+
+
 class _Dumper(yaml.SafeDumper):
-    """Quotes text that the reader, whose YAML is 1.2, would not take for text."""
+    """Quotes text that the reader would not take for this text.
+
+    The reader's YAML is 1.2; line ends, which it makes all alike, are written as escapes.
+    """
 
 
 def _text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
-    quotes = None if yaml_tree.plain(text) == text else "'"
+    if any(end in text for end in _LINE_ENDS):
+        quotes = '"'
+    else:
+        quotes = None if yaml_tree.plain(text) == text else "'"
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=quotes)
 
 
