@@ -123,18 +123,49 @@ def test_the_attack_equals_the_plain_one(name: str, shape: tuple[int, int, int])
 
 @pytest.mark.parametrize(("inside", "size", "bias"), [(1, 3, True), (3, 5, False), (2, 1, True)])
 def test_the_stem_has_the_gradients_of_a_convolution(inside: int, size: int, bias: bool) -> None:
-    stem = Stem(inside, 6, size, bias).double()
-    own = nn.Conv2d(inside, 6, size, padding=size // 2, bias=bias).double()
-    own.load_state_dict(stem.state_dict())
+    stem, own = stem_and_convolution(inside, 6, size, bias)
     x = torch.rand(4, inside, 7, 9, dtype=torch.float64, requires_grad=True)
     weights = torch.rand(4, 6, 7, 9, dtype=torch.float64)
+    found = []
     for layer in (stem, own):
-        (layer(x) * weights).sum().backward()
-        layer.of_x, x.grad = x.grad, None
-    torch.testing.assert_close(stem(x), own(x))
-    torch.testing.assert_close(stem.of_x, own.of_x)
-    for p, q in zip(stem.parameters(), own.parameters(), strict=True):
-        torch.testing.assert_close(p.grad, q.grad)
+        out = layer(x)
+        inputs = [x, *layer.parameters()]
+        first = torch.autograd.grad((out**2 * weights).sum(), inputs, create_graph=True)
+        # Of a loss in which the gradient of the input stands, as GradAlign's.
+        second = torch.autograd.grad((first[0] ** 2).sum(), inputs)
+        found.append([out, *first, *second])
+    for a, b in zip(*found, strict=True):
+        assert float(b.detach().abs().max()) > 0
+        torch.testing.assert_close(a, b)
+
+
+@pytest.mark.parametrize(("inside", "size", "bias"), [(1, 3, True), (3, 5, False), (2, 1, True)])
+def test_the_stem_has_the_gradients_of_finite_differences(
+    inside: int, size: int, bias: bool
+) -> None:
+    stem, _ = stem_and_convolution(inside, 2, size, bias)
+    x = torch.rand(2, inside, 5, 4, dtype=torch.float64, requires_grad=True)
+    names = [name for name, _ in stem.named_parameters()]
+
+    def output(x: Tensor, *values: Tensor) -> Tensor:
+        return torch.func.functional_call(stem, dict(zip(names, values, strict=True)), (x,))
+
+    inputs = (x, *stem.parameters())
+    assert type(output(*inputs).grad_fn).__name__ == "_ConvolutionBackward"  # not torch's own
+    assert torch.autograd.gradcheck(output, inputs)
+    assert torch.autograd.gradgradcheck(output, inputs)
+
+
+def stem_and_convolution(
+    inside: int, outside: int, size: int, bias: bool
+) -> tuple[Stem, nn.Conv2d]:
+    """A stem and torch's own convolution of the same weights, in float64."""
+    torch.manual_seed(0)
+    stem = Stem(inside, outside, size, bias).double()
+    own = nn.Conv2d(inside, outside, size, padding=size // 2, bias=bias).double()
+    assert list(stem.state_dict()) == list(own.state_dict())
+    own.load_state_dict(stem.state_dict())
+    return stem, own
 
 
 def test_precision_and_compile_count_for_identity_unless_default() -> None:
