@@ -64,10 +64,9 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
+    quotes = None if yaml_tree.plain(text) == text else "'"
     if any(end in text for end in _LINE_ENDS):
         quotes = '"'
-    else:
-        quotes = None if yaml_tree.plain(text) == text else "'"
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=quotes)
 
 
