@@ -209,8 +209,11 @@ def test_a_constant_model_is_not_moved_and_stays_finite() -> None:
 
 
 def test_mode_restores_after_an_exception() -> None:
-    model = nn.Dropout().train()
+    model = nn.Sequential(nn.Linear(2, 2), nn.Dropout()).train()
+    model[0].bias.requires_grad_(False)  # a user's own, which stays so
     with pytest.raises(KeyError), mode(model, "eval"):
         assert not model.training
+        assert not any(p.requires_grad for p in model.parameters())
         raise KeyError
     assert model.training
+    assert [p.requires_grad for p in model.parameters()] == [True, False]

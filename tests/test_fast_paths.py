@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from advtrain.config.identity import identity
 from advtrain.config.schema import Config
@@ -119,6 +120,29 @@ def test_the_attack_equals_the_plain_one(name: str, shape: tuple[int, int, int])
     slow_adv = reference.attack(slow, x, y, x, 0.1, 0.03, 5)
     # A gradient within rounding of 0 may have another sign.
     assert ((fast_adv - slow_adv).abs() > 1e-6).float().mean() < 1e-3
+
+
+class Asked(TorchDispatchMode):
+    """Notes of which of input, weight and bias each convolution is asked for the gradient."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.masks: list[list[bool]] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.ops.aten.convolution_backward.default:
+            self.masks.append(args[-1])
+        return func(*args, **(kwargs or {}))
+
+
+def test_the_attack_computes_no_gradient_of_a_weight() -> None:
+    model, (x, y) = built("small_cnn", (1, 8, 8)), images((1, 8, 8))
+    with Asked() as asked:
+        pgd(model, x, y, norm="linf", eps=0.1, alpha=0.03, steps=2, start="zero")
+    assert asked.masks == [[True, False, False]] * 2  # of the second; the first has its own way
+    with Asked() as asked:
+        model(x.requires_grad_()).sum().backward()
+    assert asked.masks == [[True, True, True], [False, True, True]]
 
 
 @pytest.mark.parametrize(("inside", "size", "bias"), [(1, 3, True), (3, 5, False), (2, 1, True)])

@@ -129,14 +129,20 @@ def _column(values: Tensor, like: Tensor) -> Tensor:
 
 @contextmanager
 def mode(model: nn.Module, wanted: Literal["eval", "train"]) -> Iterator[None]:
-    """Put the model into a mode and each of its modules back into its own afterwards."""
+    """Put the model into a mode, for gradients of inputs alone; all is as it was afterwards."""
     flags = [(module, module.training) for module in model.modules()]
+    learning = [p for p in model.parameters() if p.requires_grad]
     model.train(wanted == "train")
     recurrent = wanted == "eval" and any(isinstance(m, nn.RNNBase) for m, _ in flags)
     try:
+        # Stem and compiled networks compute all gradients that any loss might ask for.
+        for p in learning:
+            p.requires_grad_(False)
         # cuDNN cannot differentiate a recurrent layer in eval mode; PyTorch's own kernels can.
         with torch.backends.cudnn.flags(enabled=False) if recurrent else nullcontext():
             yield
     finally:
         for module, training in flags:
             module.training = training
+        for p in learning:
+            p.requires_grad_()
