@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 
 from advtrain.learning.models import build_model
 from advtrain.learning.streams import seed_of
+from bench.plain import plain
 
 ROOTS = "ADVTRAIN_BENCH_DATA"  # the environment variable with the folder of downloaded datasets
 TEST = 1000  # images, of each set that an epoch is measured on
@@ -98,21 +98,12 @@ def floats(workload: Workload) -> tuple[Tensor, Tensor]:
 
 
 def textbook_model(workload: Workload) -> nn.Module:
-    """The network as the papers write it: NCHW, and ReLU before max-pool in madry_cnn.
-
-    The order changes neither the function nor the weights: ReLU and max commute.
-    """
+    """The network that peers and floor train, with the weights that advtrain begins with."""
     torch.manual_seed(seed_of(0, "init"))
     model = build_model(workload.model, in_shape=workload.shape, num_classes=10)
     x, _ = floats(workload)
     model.normalize.fit(x.mean((0, 2, 3)), x.std((0, 2, 3)))
-    layers = model.network
-    if workload.model == "madry_cnn":
-        assert isinstance(layers, nn.Sequential)
-        for i, (first, second) in enumerate(pairwise(layers)):
-            if isinstance(first, nn.MaxPool2d) and isinstance(second, nn.ReLU):
-                layers[i], layers[i + 1] = second, first
-    return model.train()
+    return plain(workload.model, model).train()
 
 
 def textbook_optimizer(workload: Workload, model: nn.Module) -> torch.optim.Optimizer:

@@ -1,33 +1,10 @@
-"""Slow and plain: networks, attack and training step, which the fast ones must match."""
+"""Slow and plain: attack and training step, which the fast ones must match."""
 
 from __future__ import annotations
-
-from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-
-from advtrain.learning.models.classifier import Classifier
-from advtrain.learning.models.stem import Stem
-
-
-def plain(model: Classifier) -> Classifier:
-    """The same network of torch's own layers, NCHW, ReLU before max-pool; changes `model`."""
-    model.to(memory_format=torch.contiguous_format)
-    layers = model.network
-    if not isinstance(layers, nn.Sequential):
-        return model
-    for i, layer in enumerate(layers):
-        if isinstance(layer, Stem):
-            inside, outside, (size, _) = layer.in_channels, layer.out_channels, layer.kernel_size
-            own = nn.Conv2d(inside, outside, size, padding=size // 2, bias=layer.bias is not None)
-            own.load_state_dict(layer.state_dict())
-            layers[i] = own
-    for i, (first, second) in enumerate(pairwise(layers)):
-        if isinstance(first, nn.MaxPool2d) and isinstance(second, nn.ReLU):
-            layers[i], layers[i + 1] = second, first
-    return model
 
 
 def attack(

@@ -1,4 +1,4 @@
-"""What is fast computes the same as what is plain: tests/reference.py is the oracle."""
+"""What is fast computes the same as what is plain: bench/plain.py and tests/reference.py."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ from advtrain.learning.optimizer import build_optimizer
 from advtrain.learning.streams import stream
 from advtrain.learning.train import fast, train_epoch
 from advtrain.records import EpochRecord, Progress
+from bench.plain import plain
+from bench.workloads import WORKLOADS, textbook_model
 from tests import reference
 
 needs_compiler = pytest.mark.skipif(
@@ -59,7 +61,7 @@ def one_step(
     model: Classifier, config: Config, shape: tuple[int, int, int]
 ) -> tuple[EpochRecord, tuple[Tensor, Tensor]]:
     """An epoch of one batch by the real loop, and the reference's loss and gradient norm."""
-    slow = reference.plain(copy.deepcopy(model))
+    slow = plain(config.model.name, copy.deepcopy(model))
     x, y = images(shape)
     data = Resident(x, y, torch.arange(len(y)))
     splits = Data(data, None, data, shape, 10, torch.zeros(1), torch.ones(1), "")
@@ -116,7 +118,7 @@ def test_the_attack_equals_the_plain_one(name: str, shape: tuple[int, int, int])
     model = built(name, shape)
     x, y = images(shape)
     fast_adv = pgd(model, x, y, norm="linf", eps=0.1, alpha=0.03, steps=5, start="zero")
-    slow = reference.plain(copy.deepcopy(model))
+    slow = plain(name, copy.deepcopy(model))
     slow_adv = reference.attack(slow, x, y, x, 0.1, 0.03, 5)
     # A gradient within rounding of 0 may have another sign.
     assert ((fast_adv - slow_adv).abs() > 1e-6).float().mean() < 1e-3
@@ -190,6 +192,21 @@ def stem_and_convolution(
     assert list(stem.state_dict()) == list(own.state_dict())
     own.load_state_dict(stem.state_dict())
     return stem, own
+
+
+@pytest.mark.parametrize("name", WORKLOADS)
+def test_peers_of_the_bench_train_the_same_function_of_plain_layers(name: str) -> None:
+    workload = WORKLOADS[name]
+    peers = textbook_model(workload)
+    assert {type(m) for m in peers.modules() if isinstance(m, nn.Conv2d)} == {nn.Conv2d}
+    assert all(p.is_contiguous() for p in peers.parameters())
+    own = built(workload.model, workload.shape)
+    own.load_state_dict(peers.state_dict())
+    x, _ = images(workload.shape, 2)
+    torch.testing.assert_close(peers.eval()(x), own.eval()(x), rtol=1e-4, atol=1e-5)
+    kinds = [type(m).__name__ for m in peers.network]
+    first = ["Conv2d", "ReLU"] if workload.model == "madry_cnn" else ["Conv2d"]
+    assert kinds[: len(first)] == first
 
 
 def test_precision_and_compile_count_for_identity_unless_default() -> None:
