@@ -14,17 +14,20 @@ import torch.nn.functional as F
 from rich.console import Console
 
 from advtrain.config.load import load_config
+from advtrain.config.optimization import Sgd
 from advtrain.config.schema import Config
 from advtrain.console import LiveTable
 from advtrain.experiment import train
 from advtrain.learning.attack import pgd
 from advtrain.learning.data.images import Resident
+from advtrain.learning.device import keep_memory
 from advtrain.learning.evaluate import evaluate
 from advtrain.learning.models import build_model
+from advtrain.learning.optimizer import build_optimizer
 from advtrain.learning.streams import seed_of
 from advtrain.observer import Observer
 from advtrain.records import EpochRecord, Row
-from bench.workloads import TEST, Workload, floats, images, textbook_optimizer
+from bench.workloads import TEST, Workload, floats, images
 
 CONFIG = """\
 model: {w.model}
@@ -97,7 +100,8 @@ def loop_alone(workload: Workload) -> Callable[[], None]:
     torch.manual_seed(seed_of(0, "init"))
     model = build_model(workload.model, in_shape=workload.shape, num_classes=10)
     model.to(memory_format=torch.channels_last).train()
-    optimizer = textbook_optimizer(workload, model)
+    optimizer = build_optimizer(model, Sgd(lr=workload.lr))
+    keep_memory(torch.device("cpu"))
     images, labels = floats(workload)
     batches = list(zip(images.split(workload.batch), labels.split(workload.batch), strict=True))
     attack = partial(
@@ -133,6 +137,7 @@ def evaluation(workload: Workload) -> dict[str, float]:
     model.to(memory_format=torch.channels_last)
     x, y, _ = images(workload.dataset, workload.evaluated)
     held_out = Resident(x, y, torch.arange(len(y)))
+    keep_memory(torch.device("cpu"))
     measure = partial(evaluate, model, held_out, norm="linf", eps=workload.eps, steps=20)
     began = time.perf_counter()
     measure()

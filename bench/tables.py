@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.rounds import CALM
+from bench.scaling import FIGURE
 from bench.workloads import WORKLOADS
 
 PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
@@ -42,7 +43,9 @@ def write(results: Path) -> None:
     parts = [_setting(found), *map(_loops, found.values()), _rest(found)] if found else []
     if (fast := results / "fast-settings.json").exists():
         parts.append(_fast(json.loads(fast.read_text())))
-    text = "\n\n".join(parts)
+    if (results / "scaling.json").exists():
+        parts.append(f"![How time grows]({FIGURE.relative_to(PAGE.parent).as_posix()})")
+    text = "\n\n".join(parts) or "Not yet measured."
     begin, end = "<!-- bench:begin -->", "<!-- bench:end -->"
     page = re.sub(
         f"{begin}.*{end}", lambda _: f"{begin}\n{text}\n{end}", PAGE.read_text(), flags=re.S
