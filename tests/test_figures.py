@@ -8,13 +8,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.text import Text
 
-from advtrain.report.cells import Cell, cells_of
+from advtrain.report.cells import Cell
 from advtrain.report.figures.comparison import overlay
 from advtrain.report.figures.curves import curves, curves_alt
 from advtrain.report.figures.examples import examples, perturbation_colours
@@ -22,40 +19,11 @@ from advtrain.report.figures.layout import fit, text_width
 from advtrain.report.figures.style import COLOURS
 from advtrain.report.figures.ticks import log_ticks, loss_range
 from advtrain.report.figures.why import why, why_alt
-from advtrain.report.gather import gather
 from advtrain.store.examples import of_images
+from tests.drawn import cell_of, data, figure_texts, named, panel, seeds
 from tests.synthetic import learning, write_csv, write_run
 
 LOSSES, ACCURACIES = ("robust loss, nats", "clean loss, nats"), ("robust accuracy, %",)
-
-
-def cell_of(*paths: Path) -> Cell:
-    (cell,) = cells_of(gather(list(paths)))[1]
-    return cell
-
-
-def seeds(folder: Path, n: int, epochs: int = 30) -> tuple[Cell, pd.DataFrame]:
-    """A cell of n seeds, and all their rows."""
-    for seed in range(n):
-        made = learning(epochs, 0.6 + 0.02 * seed, seed)
-        write_run(folder, made, f"seed={seed}")
-    files = sorted(folder.glob("*/metrics.csv"))
-    return cell_of(folder), pd.concat([pd.read_csv(file) for file in files], keys=range(n))
-
-
-def panel(figure: Figure, title: str) -> Axes:
-    return next(axes for axes in figure.axes if axes.get_title(loc="left").startswith(title))
-
-
-def named(axes: Axes, label: str) -> Line2D:
-    (found,) = [line for line in axes.lines if line.get_label() == label]
-    return found
-
-
-def data(line: Line2D) -> dict[float, float]:
-    """Values by epoch, without the gaps."""
-    x, y = np.asarray(line.get_xdata(), float), np.asarray(line.get_ydata(), float)
-    return dict(zip(x[np.isfinite(y)].tolist(), y[np.isfinite(y)].tolist(), strict=True))
 
 
 def test_lines_are_the_columns_of_the_csv(tmp_path: Path) -> None:
@@ -97,10 +65,6 @@ def test_seeds_mean_and_band_are_those_of_pandas(tmp_path: Path, n: int) -> None
     texts = [t.get_text() for t in figure_texts(curves(cell))]
     assert {t.partition("band ")[2] for t in texts if "band" in t} == said
     assert sum(f"n = {n} seeds" in t for t in texts) == 2, "in both halves"
-
-
-def figure_texts(figure: Figure) -> list[Text]:
-    return [t for t in figure.findobj(Text) if isinstance(t, Text) and t.get_text()]
 
 
 def test_marks_stand_at_best_last_and_peak(tmp_path: Path) -> None:

@@ -17,12 +17,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Polygon, Rectangle
 from matplotlib.text import Text
 
-from advtrain.diagnose import Result
-from advtrain.diagnosis.table import Labels, Table
-from advtrain.diagnosis.verdict import Verdict, unjudged
 from advtrain.errors import AdvtrainError, RunFailed
 from advtrain.report import drawing
-from advtrain.report.cells import Axis, Cell, Map, cells_of
+from advtrain.report.cells import Axis, Map, cells_of
 from advtrain.report.compare import Difference
 from advtrain.report.drawing import FORMATS, Drawing, draw
 from advtrain.report.figures.comparison import differences, differences_alt
@@ -35,23 +32,12 @@ from advtrain.report.figures.verdict_map import (
     verdict_map,
     verdict_map_alt,
 )
-from advtrain.report.gather import Entry, gather
+from advtrain.report.gather import gather
 from advtrain.report.numbers import summary
+from tests.drawn import cell, entry, texts
 from tests.synthetic import learning, write_csv, write_run
 
 LR = ("0.001", "0.01", "0.1", "1")
-
-
-def entry(seed: int, converged: bool | None, state: str = "finished", acc: float = 0.5) -> Entry:
-    columns = {"test_robust_acc": np.array([acc]), "val_robust_acc": np.array([acc])}
-    table = Table(np.array([1]), columns, labels=Labels.balanced(10))
-    verdict = Verdict(converged, "made", "made", None, unjudged("made").axes)
-    result = Result(Path("run"), table if state == "finished" else None, verdict)
-    return Entry(Path("run"), result, state, seed=seed, columns=columns, best_epoch=1)
-
-
-def cell(at: dict[str, str], *entries: Entry) -> Cell:
-    return Cell("-".join(at.values()), ", ".join(at.values()), 0, entries, at)
 
 
 def outcomes() -> Map:
@@ -73,10 +59,6 @@ def outcomes() -> Map:
 def patches(made: Figure) -> dict[str, Rectangle]:
     return {str(p.get_gid())[5:]: p for p in made.findobj(Rectangle)
             if str(p.get_gid()).startswith("cell-")}  # fmt: skip
-
-
-def texts(made: Figure) -> list[str]:
-    return [t.get_text() for t in made.findobj(Text) if t.get_text()]
 
 
 def inside(patch: Rectangle, made: Figure) -> list[str]:
