@@ -142,12 +142,18 @@ def test_a_loss_that_explodes_for_an_epoch_is_cut_off_with_words(tmp_path: Path)
     assert not panel(figure, "clean loss").texts
 
 
-def test_a_loss_that_explodes_for_good_has_a_logarithmic_axis(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "exploded", [10.0 ** np.arange(25), np.linspace(5e3, 1e4, 35)], ids=["on and on", "early"]
+)
+def test_a_loss_that_explodes_for_good_has_a_logarithmic_axis(
+    tmp_path: Path, exploded: np.ndarray
+) -> None:
     made = learning(40)
-    made["train_robust_loss"][15:] = 10.0 ** np.arange(25)
+    made["train_robust_loss"][-len(exploded) :] = exploded
     axes = panel(curves(cell_of(write_run(tmp_path, made))), "robust loss")
     assert axes.get_yscale() == "log" and axes.get_title(loc="left").endswith("(log)")
-    assert axes.get_ylim()[1] > 1e24
+    low, high = axes.get_ylim()
+    assert low < 2.3 and exploded.max() < high < 100 * exploded.max()
 
 
 @pytest.mark.parametrize("values", [[np.inf, np.nan], [0.0, 0.0], [-1.0, 2.0], [1e300, 1e-300],
@@ -178,11 +184,21 @@ def test_doubled_steps_are_a_share_of_what_the_attack_gained(tmp_path: Path) -> 
     assert list(data(named(pgd, "test_fgsm_acc")).values()) == made["test_fgsm_acc"].tolist()
 
 
+def test_steps_that_add_much_more_are_cut_off_with_words(tmp_path: Path) -> None:
+    made = learning(20)
+    gain = made["test_robust_loss"] - made["test_clean_loss"]
+    made["test_robust_loss_2x"][9] = made["test_robust_loss"][9] + 12.5 * gain[9]
+    axes = panel(why(cell_of(write_run(tmp_path, made))), "twice the attack's steps")
+    assert axes.get_ylim()[1] == 1.0
+    assert [t.get_text() for t in axes.texts] == ["↑ beyond: up to 1250% in epoch 10"]
+
+
 def test_a_reference_lies_beside_in_its_own_epochs(tmp_path: Path) -> None:
-    table = {"test_robust_acc": np.linspace(0.1, 0.5, 50)}
+    table = {"test_robust_acc": np.linspace(0.1, 0.95, 50)}
     figure = curves(cell_of(write_run(tmp_path, learning(20))), ("A $x$", np.arange(1, 51), table))
     axes = panel(figure, "robust accuracy")
     line = named(axes, "ref test_robust_acc")
+    assert axes.get_ylim()[1] > 0.95 > learning(20)["train_robust_acc"].max()
     assert list(data(line).values()) == table["test_robust_acc"].tolist()
     assert line.get_color() == COLOURS["reference"] and axes.get_xlim()[1] >= 50
     assert "A $x$" in {text.get_text() for text in figure_texts(figure)}

@@ -202,6 +202,8 @@ def test_the_page_finds_the_panels_where_they_are_drawn(
         assert (found.width, found.height) == pytest.approx((box.width, box.height))
         assert (found.first, found.last) == axes.get_xlim() and found.first < 1 < 40 < found.last
         assert found.left + found.width < 0.5 or found.left > 0.5
+        drawn_here = {str(line.get_label()) for line in axes.lines} & measured
+        assert drawn_here <= set(found.columns)
     assert view[2] == pytest.approx(made.get_size_inches()[0] * 72)
 
 

@@ -58,7 +58,7 @@ _PANELS = (
             ("fosc_train", "fosc_test"),
         ),
         _Panel(
-            "robust gap: train − test accuracy, points",
+            "robust gap: train minus test accuracy, points",
             (("gap", "above 0: better on train", _INK),),
             ("train_robust_acc", "test_robust_acc"),
         ),
