@@ -194,6 +194,8 @@ def test_the_page_finds_the_panels_where_they_are_drawn(
     measured = set(pd.read_csv(run / "metrics.csv").dropna(axis=1, how="all"))
     made = make(cell_of(run))
     assert len(drawn.panels) == len(made.axes) == 6
+    fonts = (tmp_path / "one.pdf").read_bytes().count(b"/FontFile2")
+    assert fonts == 1, "each takes a tenth of a second: beyond Latin-1 or a ligature needs another"
     view = [float(v) for v in ET.fromstring(drawn.svg).attrib["viewBox"].split()]
     for found, axes in zip(drawn.panels, made.axes, strict=True):
         assert set(found.columns) <= measured and found.columns

@@ -11,9 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib import colormaps
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.markers import MarkerStyle
 from matplotlib.patches import Polygon, Rectangle
 from matplotlib.text import Text
 
@@ -25,6 +27,7 @@ from advtrain.report.drawing import FORMATS, Drawing, draw
 from advtrain.report.figures.comparison import differences, differences_alt
 from advtrain.report.figures.curves import curves
 from advtrain.report.figures.overview import overview
+from advtrain.report.figures.shapes import shape
 from advtrain.report.figures.style import COLOURS, figure
 from advtrain.report.figures.verdict_map import (
     accuracy_map,
@@ -34,6 +37,7 @@ from advtrain.report.figures.verdict_map import (
 )
 from advtrain.report.gather import gather
 from advtrain.report.numbers import summary
+from advtrain.report.outcome import OUTCOMES
 from tests.drawn import cell, entry, texts
 from tests.synthetic import learning, write_csv, write_run
 
@@ -108,6 +112,16 @@ def test_every_seed_has_a_shape_on_its_cell_and_trouble_a_corner() -> None:
     assert {where(*(p.get_xy().mean(axis=0))) for p in corners} == {"0.1-0.01", "0.1-0.1"}
 
 
+def test_outcomes_have_shapes_that_colour_is_not_needed_for() -> None:
+    looks = {name: MarkerStyle(shape(name)["marker"]) for name in OUTCOMES}
+    outlines = {name: one.get_path().transformed(one.get_transform()).vertices.round(6).tobytes()
+                for name, one in looks.items()}  # fmt: skip
+    assert len(set(outlines.values())) == len(OUTCOMES) == 6
+    left, low, right = shape("converged")["marker"].vertices
+    assert low[1] < left[1] < right[1] and left[0] < low[0] < right[0], "a check mark"
+    assert shape("not_converged")["marker"] == "x"
+
+
 def test_many_seeds_become_numbers() -> None:
     many = cell({"lr": "1"}, *(entry(i, i < 7) for i in range(12)))
     made = verdict_map(Map(0, "", None, Axis(("lr",), ("1",)), ((many,),)))
@@ -147,6 +161,7 @@ def test_accuracy_has_mean_spread_and_n_on_a_colour_by_the_mean() -> None:
         made = accuracy_map(Map(0, "", None, Axis(("lr",), ("1",)), (row[:1],)),
                             {"1": summary([n / 100])})  # fmt: skip
         background = to_hex(patches(made)["1"].get_facecolor())
+        assert background == to_hex(colormaps["cividis"](n / 100))
         for text in made.texts:
             if text.get_text() == f"{n:.1f}":
                 assert contrast(str(text.get_color()), background) >= 4.5
@@ -182,6 +197,7 @@ def test_the_overview_shows_every_seed_of_very_many_cells() -> None:
     )
     means = next(line for line in axes.lines if line.get_label() == "mean")
     assert list(means.get_xdata()) == pytest.approx([(i + 1) / 400 for i in range(300)])
+    assert np.rint(np.asarray(means.get_ydata(), float)).tolist() == list(range(300))
     assert made.get_size_inches()[1] < 25
     assert 50 < len(axes.get_yticklabels()) < 150, "not all can be named"
 

@@ -53,7 +53,7 @@ class _Panel:
 _PANELS = (
     (
         _Panel(
-            "first-order stationarity (FOSC), nats",
+            "stationary condition (FOSC), nats",
             (("fosc_train", "train", LINES["train"]), ("fosc_test", "test", LINES["test"])),
             ("fosc_train", "fosc_test"),
         ),
