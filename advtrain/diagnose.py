@@ -16,7 +16,7 @@ from advtrain.diagnosis.table import Labels, Table
 from advtrain.diagnosis.verdict import AXES, Verdict, diagnose, unjudged
 from advtrain.errors import AdvtrainError
 from advtrain.store.curves import read_curves
-from advtrain.store.run import runs_below
+from advtrain.store.run import read_object, runs_below
 from advtrain.store.status import is_run, read_status
 
 
@@ -123,7 +123,7 @@ def table_of_run(path: Path, *, state: str | None = None) -> Table:
         why = f": {status.error}" if status.error else ""
         raise AdvtrainError(f"{path}: no epochs yet ({status.shown}{why})")
     curves = read_curves(path / "metrics.csv")
-    provenance = _json(path / "provenance.json")
+    provenance = read_object(path / "provenance.json")
     labels, parent = _mapping(provenance, "labels"), _mapping(provenance, "parent")
     images, size = _count(labels.get("test_images")), config.evaluation.size
     carried = _count(parent.get("epoch")) or 0
@@ -179,7 +179,7 @@ def _list(value: object) -> list[Any]:
 
 def _changes(path: Path, verdict: Verdict) -> tuple[str, ...]:
     """What older rules said otherwise."""
-    old = _json(path / "verdict.json")
+    old = read_object(path / "verdict.json")
     new = verdict.to_json()
     if not old or old.get("rules") == new["rules"]:
         return ()
@@ -193,14 +193,6 @@ def _changes(path: Path, verdict: Verdict) -> tuple[str, ...]:
 def _mapping(content: Mapping[str, Any], key: str) -> dict[str, Any]:
     """A mapping inside another; empty where it is missing or damaged."""
     found = content.get(key)
-    return found if isinstance(found, dict) else {}
-
-
-def _json(file: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(file.read_text())
-    except (OSError, ValueError, RecursionError):
-        return {}
     return found if isinstance(found, dict) else {}
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from advtrain.report.content import content, report_on
 from advtrain.report.drawing import Drawn, draw
 from advtrain.report.gather import gather
-from advtrain.report.page import page
+from advtrain.report.page.render import page
 from advtrain.report.pictures import pictures
 from tests.synthetic import learning, write_csv, write_run
 

@@ -80,7 +80,7 @@ def test_what_does_not_train_imports_no_torch() -> None:
     modules = [f"advtrain.{name}" for name in NO_TORCH]
     stored = ("rundir", "metrics", "run", "naming", "parent", "examples")
     modules += [f"advtrain.store.{name}" for name in stored]
-    folders = ("sweep", "launch", "report", "figures")
+    folders = ("sweep", "launch", "report", "figures", "page")
     whole = [f for f in FILES if f.parent.name in folders and f.stem != "__init__"]
     modules += [
         ".".join(f.relative_to(PACKAGE.parent).with_suffix("").parts) for f in whole

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from advtrain.report.page import page
+from advtrain.report.page.render import page
 from tests.browser import Page, chromium, executable
 from tests.pages import HOSTILE, Made, hostile, poisoned, sweep
 

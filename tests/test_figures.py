@@ -8,13 +8,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.text import Text
 
-from advtrain.report.cells import Cell, cells_of
+from advtrain.report.cells import Cell
 from advtrain.report.figures.comparison import overlay
 from advtrain.report.figures.curves import curves, curves_alt
 from advtrain.report.figures.examples import examples, perturbation_colours
@@ -22,40 +19,11 @@ from advtrain.report.figures.layout import fit, text_width
 from advtrain.report.figures.style import COLOURS
 from advtrain.report.figures.ticks import log_ticks, loss_range
 from advtrain.report.figures.why import why, why_alt
-from advtrain.report.gather import gather
 from advtrain.store.examples import of_images
+from tests.drawn import cell_of, data, figure_texts, named, panel, seeds
 from tests.synthetic import learning, write_csv, write_run
 
 LOSSES, ACCURACIES = ("robust loss, nats", "clean loss, nats"), ("robust accuracy, %",)
-
-
-def cell_of(*paths: Path) -> Cell:
-    (cell,) = cells_of(gather(list(paths)))[1]
-    return cell
-
-
-def seeds(folder: Path, n: int, epochs: int = 30) -> tuple[Cell, pd.DataFrame]:
-    """A cell of n seeds, and all their rows."""
-    for seed in range(n):
-        made = learning(epochs, 0.6 + 0.02 * seed, seed)
-        write_run(folder, made, f"seed={seed}")
-    files = sorted(folder.glob("*/metrics.csv"))
-    return cell_of(folder), pd.concat([pd.read_csv(file) for file in files], keys=range(n))
-
-
-def panel(figure: Figure, title: str) -> Axes:
-    return next(axes for axes in figure.axes if axes.get_title(loc="left").startswith(title))
-
-
-def named(axes: Axes, label: str) -> Line2D:
-    (found,) = [line for line in axes.lines if line.get_label() == label]
-    return found
-
-
-def data(line: Line2D) -> dict[float, float]:
-    """Values by epoch, without the gaps."""
-    x, y = np.asarray(line.get_xdata(), float), np.asarray(line.get_ydata(), float)
-    return dict(zip(x[np.isfinite(y)].tolist(), y[np.isfinite(y)].tolist(), strict=True))
 
 
 def test_lines_are_the_columns_of_the_csv(tmp_path: Path) -> None:
@@ -97,10 +65,6 @@ def test_seeds_mean_and_band_are_those_of_pandas(tmp_path: Path, n: int) -> None
     texts = [t.get_text() for t in figure_texts(curves(cell))]
     assert {t.partition("band ")[2] for t in texts if "band" in t} == said
     assert sum(f"n = {n} seeds" in t for t in texts) == 2, "in both halves"
-
-
-def figure_texts(figure: Figure) -> list[Text]:
-    return [t for t in figure.findobj(Text) if isinstance(t, Text) and t.get_text()]
 
 
 def test_marks_stand_at_best_last_and_peak(tmp_path: Path) -> None:
@@ -178,12 +142,18 @@ def test_a_loss_that_explodes_for_an_epoch_is_cut_off_with_words(tmp_path: Path)
     assert not panel(figure, "clean loss").texts
 
 
-def test_a_loss_that_explodes_for_good_has_a_logarithmic_axis(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "exploded", [10.0 ** np.arange(25), np.linspace(5e3, 1e4, 35)], ids=["on and on", "early"]
+)
+def test_a_loss_that_explodes_for_good_has_a_logarithmic_axis(
+    tmp_path: Path, exploded: np.ndarray
+) -> None:
     made = learning(40)
-    made["train_robust_loss"][15:] = 10.0 ** np.arange(25)
+    made["train_robust_loss"][-len(exploded) :] = exploded
     axes = panel(curves(cell_of(write_run(tmp_path, made))), "robust loss")
     assert axes.get_yscale() == "log" and axes.get_title(loc="left").endswith("(log)")
-    assert axes.get_ylim()[1] > 1e24
+    low, high = axes.get_ylim()
+    assert low < 2.3 and exploded.max() < high < 100 * exploded.max()
 
 
 @pytest.mark.parametrize("values", [[np.inf, np.nan], [0.0, 0.0], [-1.0, 2.0], [1e300, 1e-300],
@@ -214,11 +184,21 @@ def test_doubled_steps_are_a_share_of_what_the_attack_gained(tmp_path: Path) -> 
     assert list(data(named(pgd, "test_fgsm_acc")).values()) == made["test_fgsm_acc"].tolist()
 
 
+def test_steps_that_add_much_more_are_cut_off_with_words(tmp_path: Path) -> None:
+    made = learning(20)
+    gain = made["test_robust_loss"] - made["test_clean_loss"]
+    made["test_robust_loss_2x"][9] = made["test_robust_loss"][9] + 12.5 * gain[9]
+    axes = panel(why(cell_of(write_run(tmp_path, made))), "twice the attack's steps")
+    assert axes.get_ylim()[1] == 1.0
+    assert [t.get_text() for t in axes.texts] == ["↑ beyond: up to 1250% in epoch 10"]
+
+
 def test_a_reference_lies_beside_in_its_own_epochs(tmp_path: Path) -> None:
-    table = {"test_robust_acc": np.linspace(0.1, 0.5, 50)}
+    table = {"test_robust_acc": np.linspace(0.1, 0.95, 50)}
     figure = curves(cell_of(write_run(tmp_path, learning(20))), ("A $x$", np.arange(1, 51), table))
     axes = panel(figure, "robust accuracy")
     line = named(axes, "ref test_robust_acc")
+    assert axes.get_ylim()[1] > 0.95 > learning(20)["train_robust_acc"].max()
     assert list(data(line).values()) == table["test_robust_acc"].tolist()
     assert line.get_color() == COLOURS["reference"] and axes.get_xlim()[1] >= 50
     assert "A $x$" in {text.get_text() for text in figure_texts(figure)}

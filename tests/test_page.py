@@ -15,10 +15,10 @@ from advtrain.report.content import content, report_on
 from advtrain.report.drawing import Drawn, Panel, draw
 from advtrain.report.figures.style import COLOURS
 from advtrain.report.gather import gather
-from advtrain.report.inline_svg import Styles, inline
-from advtrain.report.page import page
+from advtrain.report.page.inline_svg import Styles, inline
+from advtrain.report.page.render import page
+from advtrain.report.page.theme import VARIABLES
 from advtrain.report.pictures import pictures
-from advtrain.report.theme import VARIABLES
 from tests.pages import HOSTILE, Made, poisoned, sweep
 from tests.synthetic import learning, write_csv, write_run
 

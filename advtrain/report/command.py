@@ -17,7 +17,7 @@ from advtrain.report.cells import cells_of
 from advtrain.report.content import Reference, Report, content, report_on
 from advtrain.report.drawing import FORMATS, draw
 from advtrain.report.gather import CSV_STATE, Side, gather, latest
-from advtrain.report.page import page
+from advtrain.report.page.render import page
 from advtrain.report.pictures import pictures
 from advtrain.report.tables import tables
 from advtrain.store.csv_cells import read_cells

@@ -113,7 +113,17 @@ def _drawn(drawings: Sequence[Drawing], folder: Path) -> Iterator[Drawn]:
 
 
 def save(drawing: Drawing, folder: Path) -> Drawn:
-    """Draw one and write its three files."""
+    """Draw one and write its three files; RunFailed, one line, where it cannot be drawn."""
+    try:
+        return _save(drawing, folder)
+    except OSError:
+        raise
+    except Exception as error:
+        said = " ".join(f"{type(error).__name__}: {error}".split())
+        raise RunFailed(f"{folder / drawing.name}: cannot be drawn: {said}") from error
+
+
+def _save(drawing: Drawing, folder: Path) -> Drawn:
     figure, svg = drawing.make(), ""
     with styled(**{"svg.hashsalt": drawing.name}):
         for kind in FORMATS:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +19,7 @@ from advtrain.records import COLUMNS
 from advtrain.store.csv_cells import read_cells
 from advtrain.store.curves import read_curves
 from advtrain.store.metrics import CURVE_COLUMNS
+from advtrain.store.run import read_object
 from advtrain.store.status import is_run, read_status
 
 CSV_STATE = "csv"  # instead of a run's state
@@ -151,7 +151,7 @@ def _entry(result: Result) -> Entry:
         best_epoch=status.best_epoch or None if status else None,
         columns=dict(table.columns) | _beside(path / "metrics.csv") if table else {},
         curve_eps=tuple(_curve_eps(path / "curve_eps.csv")),
-        provenance=_json(path / "provenance.json"),
+        provenance=read_object(path / "provenance.json"),
     )
 
 
@@ -231,11 +231,3 @@ def _age(file: Path) -> float:
         return file.stat().st_mtime
     except OSError:
         return 0.0
-
-
-def _json(file: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(file.read_text())
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}

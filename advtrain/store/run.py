@@ -72,6 +72,15 @@ def _last(records: list[EpochRecord]) -> dict[str, float | None]:
     }
 
 
+def read_object(file: Path) -> dict[str, Any]:
+    """The JSON object in a run's file; empty where it is missing, damaged or something else."""
+    try:
+        found = json.loads(file.read_text())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def runs_below(folder: Path) -> list[Run]:
     """The runs in a folder, by path; AdvtrainError if there is no such folder."""
     if not folder.is_dir():

@@ -45,23 +45,23 @@ def loss_range(columns: Sequence[Floats], entropy: float | None = None) -> Range
     known = entropy or 0.0
     positive = values[values > 0]
     if most > _EXPLODED and usual > _EXPLODED and most > _DECADES * np.quantile(positive, 0.02):
-        return log_range(values)
+        return log_range(values, 0.0)
     if most <= max(1.5 * known, _WIDE * usual) or most <= 0:
         low = min(0.0, least)
         return Range(low * 1.05, low + (most - low) * 1.06 if most > low else low + 1)
     limit = max(1.5 * known, _BEYOND * usual)
     if limit > 0 and float(np.mean(values > limit)) <= _FEW:
         return Range(min(0.0, least) * 1.05, limit, above=True)
-    return log_range(values)
+    return log_range(values, 0.0)
 
 
-def log_range(values: Floats) -> Range:
-    """A logarithmic axis for what is positive."""
+def log_range(values: Floats, least: float = 1e-12) -> Range:
+    """A logarithmic axis for what is positive, and not smaller than `least` of the highest."""
     positive = values[np.isfinite(values) & (values > 0)]
     if not len(positive):
         return Range(0, 1)
     low, high = float(positive.min()), float(positive.max())
-    low = max(low, high * 1e-12)  # ticks need some order
+    low = max(low, high * least)
     edge = max((high / low) ** 0.06, 1.02)
     return Range(max(low / edge, 1e-300), min(high * edge, 1e300), log=True)
 

@@ -23,6 +23,7 @@ from advtrain.report.numbers import FEW, Summary
 from advtrain.report.outcome import OUTCOMES, of_cell, of_entry
 
 _WIDE, _NARROW, _TALL = 1.05, 0.62, 0.66  # a cell in inches: where there is room, and where not
+_NUMBERED = 0.8  # at least, where two numbers of seeds stand beside each other
 _ROOMY = 9  # columns up to which there is
 _SHAPES = 8  # seeds up to which each has its own
 _COLOUR_MAP = "cividis"
@@ -36,6 +37,8 @@ def verdict_map(map: Map, bands: Bands = ()) -> Figure:
     """
     cells = [cell for row in map.cells for cell in row if cell is not None]
     wide = _WIDE if len(map.columns.labels) <= _ROOMY else _NARROW
+    if any(len(cell.entries) > _SHAPES for cell in cells):
+        wide = max(wide, _NUMBERED)
     found = brackets(map, bands)
     keys = _keys(cells, map, bool(found))
     made = grid(map, "Verdicts: does it converge?", wide, _TALL,

@@ -53,12 +53,12 @@ class _Panel:
 _PANELS = (
     (
         _Panel(
-            "first-order stationarity (FOSC), nats",
+            "stationary condition (FOSC), nats",
             (("fosc_train", "train", LINES["train"]), ("fosc_test", "test", LINES["test"])),
             ("fosc_train", "fosc_test"),
         ),
         _Panel(
-            "robust gap: train − test accuracy, points",
+            "robust gap: train minus test accuracy, points",
             (("gap", "above 0: better on train", _INK),),
             ("train_robust_acc", "test_robust_acc"),
         ),
@@ -146,7 +146,7 @@ def _draw(axes: Axes, panel: _Panel, entries: Sequence[Entry], cell: Cell) -> No
     if shown.above:
         say_above(axes, found, percent=percent)
     segments(axes, cell)
-    axes.set_label(",".join(c for c in panel.columns if any(c in e.columns for e in cell.entries)))
+    axes.set_label(",".join(name for name in panel.columns if band(entries, name) is not None))
     keys = [Key(words, style) for _, words, style in drawn]
     if "test_share" in (name for name, *_ in panel.curves):
         keys.append(Key(f"limit, {rules.WEAK_SHARE:.0%}", _LIMIT))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from markupsafe import Markup, escape
 
-from advtrain.report.svg_paths import FINE, is_line, rounded, short, steps, widened
+from advtrain.report.page.svg_paths import FINE, is_line, rounded, short, steps, widened
 
 _XLINK = "{http://www.w3.org/1999/xlink}href"
 _ID = re.compile(r"url\(#([^)]*)\)")

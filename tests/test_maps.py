@@ -1,57 +1,36 @@
-"""Maps, the cells beside each other, two sides, and the files that figures become."""
+"""Maps, the cells beside each other, and two sides."""
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import re
-import xml.etree.ElementTree as ET
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib import colormaps
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.markers import MarkerStyle
 from matplotlib.patches import Polygon, Rectangle
 from matplotlib.text import Text
 
-from advtrain.diagnose import Result
-from advtrain.diagnosis.table import Labels, Table
-from advtrain.diagnosis.verdict import Verdict, unjudged
-from advtrain.errors import AdvtrainError, RunFailed
-from advtrain.report import drawing
-from advtrain.report.cells import Axis, Cell, Map, cells_of
+from advtrain.report.cells import Axis, Map
 from advtrain.report.compare import Difference
-from advtrain.report.drawing import FORMATS, Drawing, draw
 from advtrain.report.figures.comparison import differences, differences_alt
-from advtrain.report.figures.curves import curves
 from advtrain.report.figures.overview import overview
-from advtrain.report.figures.style import COLOURS, figure
+from advtrain.report.figures.shapes import shape
+from advtrain.report.figures.style import COLOURS
 from advtrain.report.figures.verdict_map import (
     accuracy_map,
     accuracy_map_alt,
     verdict_map,
     verdict_map_alt,
 )
-from advtrain.report.gather import Entry, gather
 from advtrain.report.numbers import summary
-from tests.synthetic import learning, write_csv, write_run
+from advtrain.report.outcome import OUTCOMES
+from tests.drawn import cell, entry, texts
 
 LR = ("0.001", "0.01", "0.1", "1")
-
-
-def entry(seed: int, converged: bool | None, state: str = "finished", acc: float = 0.5) -> Entry:
-    columns = {"test_robust_acc": np.array([acc]), "val_robust_acc": np.array([acc])}
-    table = Table(np.array([1]), columns, labels=Labels.balanced(10))
-    verdict = Verdict(converged, "made", "made", None, unjudged("made").axes)
-    result = Result(Path("run"), table if state == "finished" else None, verdict)
-    return Entry(Path("run"), result, state, seed=seed, columns=columns, best_epoch=1)
-
-
-def cell(at: dict[str, str], *entries: Entry) -> Cell:
-    return Cell("-".join(at.values()), ", ".join(at.values()), 0, entries, at)
 
 
 def outcomes() -> Map:
@@ -73,10 +52,6 @@ def outcomes() -> Map:
 def patches(made: Figure) -> dict[str, Rectangle]:
     return {str(p.get_gid())[5:]: p for p in made.findobj(Rectangle)
             if str(p.get_gid()).startswith("cell-")}  # fmt: skip
-
-
-def texts(made: Figure) -> list[str]:
-    return [t.get_text() for t in made.findobj(Text) if t.get_text()]
 
 
 def inside(patch: Rectangle, made: Figure) -> list[str]:
@@ -126,6 +101,16 @@ def test_every_seed_has_a_shape_on_its_cell_and_trouble_a_corner() -> None:
     assert {where(*(p.get_xy().mean(axis=0))) for p in corners} == {"0.1-0.01", "0.1-0.1"}
 
 
+def test_outcomes_have_shapes_that_colour_is_not_needed_for() -> None:
+    looks = {name: MarkerStyle(shape(name)["marker"]) for name in OUTCOMES}
+    outlines = {name: one.get_path().transformed(one.get_transform()).vertices.round(6).tobytes()
+                for name, one in looks.items()}  # fmt: skip
+    assert len(set(outlines.values())) == len(OUTCOMES) == 6
+    left, low, right = shape("converged")["marker"].vertices
+    assert low[1] < left[1] < right[1] and left[0] < low[0] < right[0], "a check mark"
+    assert shape("not_converged")["marker"] == "x"
+
+
 def test_many_seeds_become_numbers() -> None:
     many = cell({"lr": "1"}, *(entry(i, i < 7) for i in range(12)))
     made = verdict_map(Map(0, "", None, Axis(("lr",), ("1",)), ((many,),)))
@@ -165,6 +150,7 @@ def test_accuracy_has_mean_spread_and_n_on_a_colour_by_the_mean() -> None:
         made = accuracy_map(Map(0, "", None, Axis(("lr",), ("1",)), (row[:1],)),
                             {"1": summary([n / 100])})  # fmt: skip
         background = to_hex(patches(made)["1"].get_facecolor())
+        assert background == to_hex(colormaps["cividis"](n / 100))
         for text in made.texts:
             if text.get_text() == f"{n:.1f}":
                 assert contrast(str(text.get_color()), background) >= 4.5
@@ -200,6 +186,7 @@ def test_the_overview_shows_every_seed_of_very_many_cells() -> None:
     )
     means = next(line for line in axes.lines if line.get_label() == "mean")
     assert list(means.get_xdata()) == pytest.approx([(i + 1) / 400 for i in range(300)])
+    assert np.rint(np.asarray(means.get_ydata(), float)).tolist() == list(range(300))
     assert made.get_size_inches()[1] < 25
     assert 50 < len(axes.get_yticklabels()) < 150, "not all can be named"
 
@@ -213,88 +200,3 @@ def test_differences_stand_where_they_are_in_points() -> None:
     assert {"n = 3, paired", "n = 1 and 2"} <= set(texts(made))
     assert "lr 1, last epoch: +2.0 points (95% interval +1.0 to +3.0)" in differences_alt([one])
     assert "not measured on both sides" in " ".join(texts(differences([])))
-
-
-@figure
-def plot(x: float) -> Figure:
-    made = Figure(figsize=(2, 1))
-    axes = made.add_axes((0.25, 0.25, 0.5, 0.5), label="test_robust_acc,val_robust_acc")
-    axes.plot([1, 10], [0, x])
-    axes.set_xlim(0.5, 10.5)
-    axes.text(0, 0, "深層 <&>", gid="cell-one")
-    return made
-
-
-def die() -> Figure:
-    os._exit(9)
-
-
-def drawings(n: int) -> list[Drawing]:
-    return [Drawing(f"figure-{i}", f"words {i}", partial(plot, float(i))) for i in range(n)]
-
-
-def test_bytes_are_the_same_here_and_in_other_processes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(drawing, "_processors", lambda: 2)
-    ticks: list[int] = []
-    pooled = draw(drawings(9), tmp_path / "pool", lambda: ticks.append(1))
-    assert list(pooled) == [f"figure-{i}" for i in range(9)] and len(ticks) == 9
-    monkeypatch.setattr(drawing, "_processors", lambda: 1)
-    alone = draw(drawings(9), tmp_path / "alone")
-    assert alone == pooled
-    for name in pooled:
-        for kind in FORMATS:
-            files = [tmp_path / where / f"{name}.{kind}" for where in ("pool", "alone")]
-            assert files[0].read_bytes() == files[1].read_bytes()
-    svg = pooled["figure-3"].svg
-    assert svg == (tmp_path / "pool" / "figure-3.svg").read_text()
-    assert "深層 &lt;&amp;&gt;" in svg and 'id="cell-one"' in svg and pooled["figure-3"].alt
-    assert not re.search(rb"Date|Matplotlib v", (tmp_path / "alone/figure-1.pdf").read_bytes())
-    panel = pooled["figure-3"].panels[0]
-    assert panel == drawing.Panel(
-        0.25, 0.25, 0.5, 0.5, 0.5, 10.5, ("test_robust_acc", "val_robust_acc")
-    )
-    assert capfd.readouterr() == ("", ""), "no warning of a missing glyph"
-
-
-def test_a_process_that_dies_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(drawing, "_processors", lambda: 2)
-    with pytest.raises(RunFailed, match="ended from outside") as raised:
-        draw([*drawings(9), Drawing("dead", "", partial(die))], tmp_path)
-    assert "\n" not in str(raised.value)
-
-
-def test_interrupted_it_leaves_no_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(drawing, "_processors", lambda: 2)
-
-    def stop() -> None:
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        draw(drawings(40), tmp_path, stop)
-    assert multiprocessing.active_children() == []
-    assert len(list(tmp_path.glob("*.pdf"))) < 40
-
-
-def test_where_files_cannot_be_written_one_line_says_so(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    (tmp_path / "figure-0.png").mkdir()
-    for folder, reason in ((tmp_path / "file" / "x", "Not a directory"), (tmp_path, "Is a dir")):
-        with pytest.raises(AdvtrainError, match=f"cannot be written: {reason}"):
-            draw(drawings(1), folder)
-
-
-def test_hostile_names_stay_text_in_the_svg(tmp_path: Path) -> None:
-    file = write_csv(tmp_path / 'a$x_1$<b>&"q"]]>.csv', {"test_robust_acc": [0.1] * 20})
-    (one,) = cells_of(gather([file]))[1]
-    svg = draw([Drawing("one", "", partial(curves, one))], tmp_path / "out")["one"].svg
-    said = [e.text for e in ET.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")]
-    assert 'a$x_1$<b>&"q"]]>' in said
-
-
-def test_only_named_colours_are_drawn(tmp_path: Path) -> None:
-    """The page exchanges them for another theme's; a stray one would stay."""
-    (one,) = cells_of(gather([write_run(tmp_path, learning(20))]))[1]
-    svg = draw([Drawing("one", "", partial(curves, one))], tmp_path / "out")["one"].svg
-    assert set(re.findall(r"#[0-9a-f]{6}", svg)) <= set(COLOURS.values())

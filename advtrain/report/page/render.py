@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from advtrain.report import theme
-from advtrain.report.inline_svg import Styles, inline
 from advtrain.report.outcome import OUTCOMES
-from advtrain.report.wording import FILTERS, grouped, made, rules, seeds, tooltip, whose
+from advtrain.report.page import theme
+from advtrain.report.page.inline_svg import Styles, inline
+from advtrain.report.page.wording import FILTERS, grouped, made, rules, seeds, tooltip, whose
 
 if TYPE_CHECKING:
     from advtrain.report.drawing import Drawn, Panel

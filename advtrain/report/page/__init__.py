@@ -1,0 +1,1 @@
+"""The page: content and drawn figures to one HTML file that asks nobody for anything."""
