@@ -148,7 +148,7 @@ def _judged(run: Path) -> list[Result]:
 
 
 def _entry(result: Result) -> Entry:
-    """All that the files beside a verdict say; what is damaged is left out with a note."""
+    """All that the files beside a verdict say; what is damaged is left out."""
     path, table = result.path, result.table
     if not is_run(path):
         columns = dict(table.columns) | _beside(path) if table else {}

@@ -85,8 +85,11 @@ def summary(values: Sequence[float | None]) -> Summary:
 
 def over(entries: Sequence[Entry], moment: Moment, column: str) -> Summary:
     """A moment's figure over the finished runs; over those there are where none has finished."""
-    judged = [entry for entry in entries if of_entry(entry) in VERDICTS.values()] or list(entries)
-    return summary([moment(e, column) if e in judged else None for e in entries])
+    judged = [of_entry(entry) in VERDICTS.values() for entry in entries]
+    counted = judged if any(judged) else [True] * len(judged)
+    return summary(
+        [moment(e, column) if c else None for e, c in zip(entries, counted, strict=True)]
+    )
 
 
 def final(entry: Entry, column: str) -> float | None:
