@@ -102,7 +102,7 @@ def attack_by_hand(
     restart: int,
 ) -> torch.Tensor:
     """The evaluation's attack of 2 steps, image by image."""
-    x_adv = own_start(x, ids, norm, eps, restart)  # type: ignore[arg-type]
+    x_adv = own_start(x, ids, norm, eps, restart)
     for _ in range(2):
         x_adv.requires_grad_()
         (grad,) = torch.autograd.grad(F.cross_entropy(model(x_adv), y, reduction="sum"), x_adv)

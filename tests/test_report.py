@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from advtrain.report.compare import compare
 from advtrain.report.content import content, report_on
 from advtrain.report.gather import gather, latest
 from advtrain.report.numbers import band, best, last, oracle
+from advtrain.report.pictures import pictures
 from advtrain.report.tables import tables
 from tests.synthetic import CONFIG, learning, write_csv, write_grid, write_run, write_sweep
 
@@ -107,7 +109,7 @@ def test_a_sweep_is_found_after_it_was_moved_and_knows_what_waits(tmp_path: Path
         "converged": 4, "not_converged": 2, "undecided": 0, "failed": 0, "unfinished": 1,
         "runs": 7, "judged": 6}  # fmt: skip
     assert found["answer"]["sentence"] == (
-        "4 of 7 runs converge; 1 of 3 cells with every seed; 1 not finished"
+        "4 of 7 runs converge; 2 of 3 cells with every finished seed; 1 not finished"
     )
     json.dumps(found, allow_nan=False)
     assert set(found) == {  # docs/json.md
@@ -219,3 +221,58 @@ def test_a_common_eps_is_one_that_every_cell_was_measured_at(tmp_path: Path) -> 
     found = content(report_on(gather([tmp_path]), None), tmp_path)
     assert found["common_eps"] == [0.2]
     assert [cell["at_eps"]["0.2"]["mean"] for cell in found["cells"]] == [0.7, 0.7]
+
+
+def test_only_finished_runs_are_averaged_and_a_nonfinite_end_is_no_accuracy(tmp_path: Path) -> None:
+    for seed in (0, 1):
+        write_run(tmp_path / "a", learning(40, seed=seed), f"seed={seed}")
+    write_run(tmp_path / "a", learning(40), "seed=2", state="running", heartbeat=4e9)
+    cell = content(report_on(gather([tmp_path / "a"]), None), tmp_path)["cells"][0]
+    one = cell["last"]["test_robust_acc"]
+    assert one["seeds"] == 2 and one["values"][2] is None and one["values"][0] is not None
+    running = write_run(tmp_path / "b", learning(9), state="running", heartbeat=4e9)
+    (cell,) = content(report_on(gather([running]), None), tmp_path)["cells"]
+    assert cell["last"]["test_robust_acc"]["seeds"] == 1, "all there is"
+    ended = write_run(tmp_path / "c", learning(9), stopped="nonfinite", bad_epoch=10)
+    (cell,) = content(report_on(gather([ended]), None), tmp_path)["cells"]
+    assert cell["last"]["test_robust_acc"]["mean"] is None
+
+
+def test_a_copy_of_a_run_is_no_seed(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "a", learning(9))
+    shutil.copytree(run, tmp_path / "a" / "copy")
+    found = content(report_on(gather([tmp_path / "a"]), None), tmp_path)
+    assert [len(cell["runs"]) for cell in found["cells"]] == [1]
+    assert "copies of other runs, left out" in found["notes"][0]
+
+
+def test_what_cannot_be_read_has_failed_and_lists_are_no_lengths_in_latex(tmp_path: Path) -> None:
+    for milestones in ("[0.5]", "[0.25,0.5]"):
+        write_run(tmp_path, learning(9), "schedule=piecewise", f"milestones={milestones}",
+                  name=str(len(milestones)))  # fmt: skip
+    found = content(report_on(gather([tmp_path]), None), tmp_path)
+    tex = tables(found)["cells.tex"].decode()
+    assert "\n{[}0.5]" in tex and "\n[" not in tex
+    (tmp_path / "5" / "metrics.csv").write_text("nonsense")
+    found = content(report_on(gather([tmp_path]), None), tmp_path)
+    assert found["answer"]["runs"]["failed"] == 1
+
+
+def test_a_csv_has_neither_a_config_to_differ_in_nor_examples(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "a", learning(9))
+    file = write_csv(tmp_path / "theirs.csv", learning(9))
+    report = report_on(gather([run, file]), None)
+    assert report.comparison is not None and report.comparison.recipe == {}
+    assert pictures(report)[1] == []
+    runs = pd.read_csv(io.BytesIO(tables(content(report, tmp_path))["runs.csv"]), dtype=str)
+    assert runs["seed"][0] == "0"
+
+
+def test_a_run_without_a_measurement_leaves_the_common_eps_to_the_others(tmp_path: Path) -> None:
+    for lr in ("0.1", "0.2"):
+        run = write_run(tmp_path, learning(9), f"lr={lr}")
+        if lr == "0.1":
+            (run / "curve_eps.csv").write_text("eps,robust_loss,robust_acc,images\n0.1,1,0.5,40\n")
+    found = content(report_on(gather([tmp_path]), None), tmp_path)
+    assert found["common_eps"] == [0.1]
+    assert [cell["at_eps"]["0.1"]["mean"] for cell in found["cells"]] == [0.5, None]

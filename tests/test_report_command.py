@@ -22,7 +22,7 @@ def test_the_latest_sweep_becomes_a_folder(advtrain, tmp_path: Path) -> None:
     done: Done = advtrain("report")
     assert done.code == 0, done.err
     assert done.out.splitlines()[0] == (
-        "4 of 7 runs converge; 1 of 3 cells with every seed; 1 not finished"
+        "4 of 7 runs converge; 2 of 3 cells with every finished seed; 1 not finished"
     )
     rows = [line.split() for line in done.out.splitlines()]
     assert ["✓", "lr", "0.05"] in [row[:3] for row in rows], done.out

@@ -282,7 +282,7 @@ def test_the_last_row_is_measured_on_other_images() -> None:
     made.columns["test_robust_acc"][-1] = 0.5
     made.columns["test_robust_loss"][-1] = 0.9
     whole = dataclasses.replace(made, whole=(40,))
-    assert diagnose(whole).axes["held_out"].epochs[1] == 39  # type: ignore[index]
+    assert diagnose(whole).axes["held_out"].epochs[1] == 39
     assert diagnose(whole).axes["held_out"].state == "settled"
 
 

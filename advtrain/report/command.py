@@ -76,6 +76,7 @@ def together(sides: Sequence[Side]) -> list[Side]:
         ", ".join(dict.fromkeys(side.name for side in sides)),
         tuple({e.path.resolve(): e for side in sides for e in side.entries}.values()),
         tuple(row for side in sides for row in side.bands),
+        tuple(path for side in sides for path in side.copies),
     )
     if all(len(side.entries) == 1 for side in sides):
         _, cells = cells_of([pooled])

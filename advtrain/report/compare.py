@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from advtrain.report.cells import Cell, differing
-from advtrain.report.numbers import best, last, summary
+from advtrain.report.numbers import best, final, summary
 
 COLUMN = "test_robust_acc"
-_MOMENTS = {"last": last, "best": best}
+_MOMENTS = {"last": final, "best": best}
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,8 @@ def compare(cells: Sequence[Cell]) -> Comparison:
         pairs = [(one, other) for one, other in found if other is not None]
     met = {cell.id for pair in pairs for cell in pair}
     swept = {key for cell in cells for key in cell.at}
-    recipe = differing([pairs[0][0], pairs[0][1]]) if pairs else {}
+    known = bool(pairs) and all(cell.lead.values for cell in pairs[0])  # a CSV has no config
+    recipe = differing(pairs[0]) if known else {}
     return Comparison(
         tuple(_difference(one, other, what) for one, other in pairs for what in _MOMENTS),
         tuple(pairs),
@@ -110,7 +111,11 @@ def _interval(
     if not a or not b:
         return False, None, None
     seeds_a, seeds_b = [seed for seed, _ in a], [seed for seed, _ in b]
-    paired = None not in seeds_a and sorted(map(str, seeds_a)) == sorted(map(str, seeds_b))
+    paired = (
+        None not in seeds_a
+        and len(set(seeds_a)) == len(seeds_a)
+        and sorted(map(str, seeds_a)) == sorted(map(str, seeds_b))
+    )
     first, second = np.array([v for _, v in a]), np.array([v for _, v in b])
     middle = float(second.mean() - first.mean())
     if paired:

@@ -17,7 +17,18 @@ from advtrain.report import outcome
 from advtrain.report.cells import Axis, Cell, Map, cells_of, differing, maps_of, plain
 from advtrain.report.compare import Comparison, compare
 from advtrain.report.gather import WAITING, Entry, Side
-from advtrain.report.numbers import Band, Summary, band, best, best_epoch, last, oracle, summary
+from advtrain.report.numbers import (
+    Band,
+    Moment,
+    Summary,
+    band,
+    best,
+    best_epoch,
+    final,
+    oracle,
+    over,
+    summary,
+)
 from advtrain.report.outcome import OUTCOMES
 
 # What the figures draw over the epochs.
@@ -27,6 +38,15 @@ CURVES = (
     "lr", "eps", "test_fgsm_acc", "test_robust_loss_2x", "fosc_train", "fosc_test",
     "probe_clean_loss", "probe_robust_loss", "probe_robust_loss_2x", "grad_norm", "weight_norm",
 )  # fmt: skip
+
+
+def _peak(entry: Entry, column: str) -> float | None:
+    """The test peak alone."""
+    found = oracle(entry, column)
+    return found[1] if found else None
+
+
+_MOMENTS: dict[str, Moment] = {"last": final, "best": best, "oracle": _peak}
 _FIGURES = ("test_clean_acc", "test_robust_acc")  # of which last, best and oracle are told
 
 
@@ -56,9 +76,10 @@ class Report:
 
     @property
     def common_eps(self) -> list[float]:
-        """The eps at which every cell with epochs was measured after its last one."""
-        measured = [{point[0] for point in cell.lead.curve_eps} for cell in self.cells
-                    if cell.lead.result.table is not None]  # fmt: skip
+        """The eps that all cells share which were measured at some after their last epoch."""
+        measured = [{point[0] for entry in cell.entries for point in entry.curve_eps}
+                    for cell in self.cells]  # fmt: skip
+        measured = [found for found in measured if found]
         return sorted(set.intersection(*measured)) if measured else []
 
 
@@ -127,10 +148,8 @@ def _cell(cell: Cell, common_eps: Sequence[float]) -> dict[str, Any]:
     low, high = wilson(counts["converged"], counts["judged"])
     labels = table.labels if table else None
     moments = {
-        "last": {name: summary([last(e, name) for e in cell.entries]) for name in _FIGURES},
-        "best": {name: summary([best(e, name) for e in cell.entries]) for name in _FIGURES},
-        "oracle": {name: summary([p[1] if (p := oracle(e, name)) else None for e in cell.entries])
-                   for name in _FIGURES},
+        moment: {name: over(cell.entries, of, name) for name in _FIGURES}
+        for moment, of in _MOMENTS.items()
     }  # fmt: skip
     bands = {name: found for name in CURVES if (found := band(cell.entries, name))}
     return {
@@ -221,7 +240,10 @@ def _reference(reference: Reference) -> dict[str, Any]:
 
 def _notes(report: Report) -> list[str]:
     """What a reader has to know of the input: each once, with how many it is about."""
+    copies = [plain(path.name) for side in report.sides for path in side.copies]
     told: dict[str, int] = {}
+    if copies:
+        told[f"copies of other runs, left out: {', '.join(copies[:5])}, {len(copies)} in all"] = 1
     for entry in report.entries:
         if entry.result.table is None and entry.state != WAITING:
             told.setdefault(f"{plain(entry.path.name)}: {plain(entry.result.verdict.headline)}", 1)

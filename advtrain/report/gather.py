@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +58,7 @@ class Side:
     name: str
     entries: tuple[Entry, ...]
     bands: tuple[Mapping[str, str], ...] = ()  # rows of the sweep's bands.csv
+    copies: tuple[Path, ...] = ()  # of other runs here, which would count a seed twice
 
 
 def gather(
@@ -100,7 +101,7 @@ def _side(path: Path, renamed: Mapping[str, str], classes: int | None) -> Side:
         path = path.parent  # the table stands for the sweep
     if not is_sweep(path):
         found = diagnose_all([path], *_about_csvs(path, renamed, classes))
-        return Side(str(path), tuple(_entry(result) for result in found))
+        return _distinct(path, [_entry(result) for result in found])
     entries: list[Entry] = []
     for run, row in _swept(path):
         if is_run(run):
@@ -109,7 +110,22 @@ def _side(path: Path, renamed: Mapping[str, str], classes: int | None) -> Side:
             entries.append(_not_begun(run, row))
     if not entries:
         raise AdvtrainError(f"{path}/sweep.csv: lists no runs")
-    return Side(str(path), tuple(entries), tuple(_rows(path / "bands.csv")))
+    bands = [row for row in _rows(path / "bands.csv") if row.get("text")]
+    return replace(_distinct(path, entries), bands=tuple(bands))
+
+
+def _distinct(path: Path, entries: Sequence[Entry]) -> Side:
+    """The entries without those runs that equal another in config, seed and every figure."""
+    kept: dict[Any, Entry] = {}
+    copies = []
+    for entry in entries:
+        key: Any = entry.path
+        if entry.config is not None and entry.result.table is not None:
+            figures = tuple((name, column.tobytes()) for name, column in entry.columns.items())
+            key = (entry.seed, tuple(entry.values.items()), entry.state, figures)
+        if kept.setdefault(key, entry) is not entry:
+            copies.append(entry.path)
+    return Side(str(path), tuple(kept.values()), copies=tuple(copies))
 
 
 def _about_csvs(
@@ -132,7 +148,7 @@ def _judged(run: Path) -> list[Result]:
 
 
 def _entry(result: Result) -> Entry:
-    """All that the files beside a verdict say; what is damaged is left out with a note."""
+    """All that the files beside a verdict say; what is damaged is left out."""
     path, table = result.path, result.table
     if not is_run(path):
         columns = dict(table.columns) | _beside(path) if table else {}

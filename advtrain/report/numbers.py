@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 from advtrain.diagnosis.table import Floats
 from advtrain.report.gather import Entry
+from advtrain.report.outcome import VERDICTS, of_entry
+
+Moment = Callable[[Entry, str], float | None]
 
 FEW = 5  # seeds from which a standard deviation says more than the extremes
 
@@ -78,6 +81,21 @@ def summary(values: Sequence[float | None]) -> Summary:
         least=min(known, default=None),
         most=max(known, default=None),
     )
+
+
+def over(entries: Sequence[Entry], moment: Moment, column: str) -> Summary:
+    """A moment's figure over the finished runs; over those there are where none has finished."""
+    judged = [of_entry(entry) in VERDICTS.values() for entry in entries]
+    counted = judged if any(judged) else [True] * len(judged)
+    return summary(
+        [moment(e, column) if c else None for e, c in zip(entries, counted, strict=True)]
+    )
+
+
+def final(entry: Entry, column: str) -> float | None:
+    """The last epoch's value; None where that was not finite, whatever came before it."""
+    table = entry.result.table
+    return None if table is None or table.bad_epoch is not None else last(entry, column)
 
 
 def last(entry: Entry, column: str) -> float | None:

@@ -18,7 +18,7 @@ OUTCOMES: dict[str, tuple[str, str, str]] = {
     "failed": ("!", "failed", "failed"),
     "unfinished": ("…", "not finished", "not finished"),
 }
-_VERDICTS = {True: "converged", False: "not_converged", None: "undecided"}
+VERDICTS = {True: "converged", False: "not_converged", None: "undecided"}
 
 
 def of_entry(entry: Entry) -> str:
@@ -27,8 +27,8 @@ def of_entry(entry: Entry) -> str:
     A file that cannot be read has failed; a run that was stopped can go on.
     """
     if entry.state in ("finished", CSV_STATE) and entry.result.table is not None:
-        return _VERDICTS[entry.result.verdict.converged]
-    broken = entry.state in ("failed", "unreadable", CSV_STATE)
+        return VERDICTS[entry.result.verdict.converged]
+    broken = entry.state in ("failed", "unreadable", "finished", CSV_STATE)
     return "failed" if broken or entry.error else "unfinished"
 
 
@@ -45,7 +45,7 @@ def counts(cell: Cell) -> dict[str, int]:
     """How many of a cell's runs ended how; `judged` are those with a last word."""
     found = [of_entry(entry) for entry in cell.entries]
     each = {name: found.count(name) for name in OUTCOMES if name != "disagree"}
-    judged = sum(each[name] for name in _VERDICTS.values())
+    judged = sum(each[name] for name in VERDICTS.values())
     return each | {"runs": len(found), "judged": judged}
 
 
@@ -53,8 +53,9 @@ def sentence(cells: list[dict[str, Any]], total: Mapping[str, int]) -> str:
     """How many runs and cells converge, and what stands in the way of the others."""
     parts = [f"{total['converged']} of {total['runs']} runs converge"]
     if len(cells) < total["runs"]:
-        every = sum(c["outcome"] == "converged" and c["judged"] == len(c["runs"]) for c in cells)
-        parts.append(f"{every} of {len(cells)} cells with every seed")
+        every = sum(cell["outcome"] == "converged" for cell in cells)
+        which = "seed" if total["judged"] == total["runs"] else "finished seed"
+        parts.append(f"{every} of {len(cells)} cells with every {which}")
     if disagreeing := sum(cell["outcome"] == "disagree" for cell in cells):
         parts.append(f"{disagreeing} with seeds that disagree")
     parts += [f"{total[name]} {OUTCOMES[name][1]}" for name in ("failed", "unfinished")

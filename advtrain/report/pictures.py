@@ -23,7 +23,8 @@ from advtrain.report.figures.verdict_map import (
     verdict_map_alt,
 )
 from advtrain.report.figures.why import why, why_alt
-from advtrain.report.numbers import last, summary
+from advtrain.report.gather import CSV_STATE
+from advtrain.report.numbers import final, over
 from advtrain.store.examples import read_examples
 
 
@@ -52,8 +53,8 @@ def _maps(report: Report) -> Iterator[Drawing]:
         cells = [cell for row in one.cells for cell in row if cell is not None]
         bands = report.sides[one.side].bands
         yield _drawing(f"verdicts-{i}", verdict_map, verdict_map_alt, one, bands)
-        final = {c.id: summary([last(e, "test_robust_acc") for e in c.entries]) for c in cells}
-        yield _drawing(f"accuracy-{i}", accuracy_map, accuracy_map_alt, one, final)
+        finals = {c.id: over(c.entries, final, "test_robust_acc") for c in cells}
+        yield _drawing(f"accuracy-{i}", accuracy_map, accuracy_map_alt, one, finals)
         for eps in report.common_eps:
             values = {cell.id: at_eps(cell, eps) for cell in cells}
             title = f"Robust accuracy at eps {eps:g}, %"
@@ -82,6 +83,8 @@ def _of_cell(cell: Cell, reference: Reference | None, notes: list[str]) -> Itera
     yield _drawing(f"{cell.id}-curves", curves, curves_alt, cell, beside)
     yield _drawing(f"{cell.id}-why", why, why_alt, cell)
     for entry in cell.entries:
+        if entry.state == CSV_STATE:
+            continue
         try:
             found = read_examples(entry.path / "examples.npz")
         except AdvtrainError as error:

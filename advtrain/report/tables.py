@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -79,7 +80,8 @@ def _curves(content: Mapping[str, Any]) -> list[Row]:
 def _csv(rows: Sequence[Row]) -> bytes:
     import pandas as pd
 
-    frame = pd.DataFrame(list(rows)).map(_told)
+    told = [{name: _told(value) for name, value in row.items()} for row in rows]
+    frame = pd.DataFrame(told, dtype=object)  # or whole numbers with gaps would become floats
     return frame.to_csv(index=False, lineterminator="\n").encode()
 
 
@@ -94,7 +96,8 @@ def _latex(rows: Sequence[Row]) -> bytes:
                        for v in frame[name]]  # fmt: skip
         frame = frame.rename(columns={name: f"{name} (%)"})
     empty = frame.astype(object).where(frame.notna(), "")
-    return empty.to_latex(index=False, escape=True).encode()
+    text = empty.to_latex(index=False, escape=True)
+    return re.sub(r"^\[", "{[}", text, flags=re.MULTILINE).encode()  # no length of the line before
 
 
 _FRACTIONS = ("a", "b", "difference", "low", "high")  # of differences.csv

@@ -33,7 +33,7 @@ from advtrain.report.figures.ticks import (
     set_y,
     share_range,
 )
-from advtrain.report.numbers import last, summary
+from advtrain.report.numbers import final, over
 
 _WIDTH, _ROW, _HIGHEST, _LONGEST = 6.6, 0.27, 22.0, 2.4  # inches
 _MOMENTS = {"last": ("last epoch", "o", COLOURS["test"]),
@@ -164,7 +164,7 @@ def overlay_alt(a: Cell, b: Cell, names: tuple[str, str]) -> str:
     """Which cells lie over each other."""
     said = []
     for letter, cell, name in (("A", a, names[0]), ("B", b, names[1])):
-        one = summary([last(entry, "test_robust_acc") for entry in cell.entries])
+        one = over(cell.entries, final, "test_robust_acc")
         value = "not measured" if one.mean is None else f"{100 * one.mean:.1f}%"
         said.append(f"{letter} ({plain(name)}, {cell.label}) ends at {value}")
     return f"Robust loss and test robust accuracy over the epochs: {'; '.join(said)}."

@@ -126,9 +126,11 @@ def _strip(axes: Axes, cell: Cell, column: str) -> None:
 
 def _draw_reference(axes: Axes, reference: Reference | None, names: Sequence[str]) -> list[Curve]:
     """The reference's curves of the same columns, dashed and grey."""
+    if reference is None:
+        return []
+    _, epoch, columns = reference
     drawn: list[Curve] = []
-    for name in names if reference else ():
-        _, epoch, columns = reference  # type: ignore[misc]
+    for name in names:
         values = columns.get(name)
         if values is not None and np.isfinite(values).any():
             thick = 1.8 if name.startswith("test") else 1.0

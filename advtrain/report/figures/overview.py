@@ -16,7 +16,7 @@ from advtrain.report.figures.marks import CHANCE
 from advtrain.report.figures.style import COLOURS, SIZE, SMALL, figure
 from advtrain.report.figures.ticks import linear_ticks, share_range
 from advtrain.report.gather import Entry
-from advtrain.report.numbers import best, last, summary
+from advtrain.report.numbers import best, final, over
 
 COLUMN = "test_robust_acc"
 _WIDTH, _ROW, _HIGHEST = 6.6, 0.27, 22.0  # inches
@@ -31,7 +31,7 @@ _MEAN: dict[str, Any] = {"linestyle": "none", "marker": "|", "markersize": 11,
                          "zorder": 1.9}  # fmt: skip  # behind the dots
 _MOMENTS: tuple[tuple[str, Callable[[Entry, str], float | None], dict[str, Any], float], ...] = (
     ("best on validation", best, _BEST, 0.18),
-    ("last epoch", last, _LAST, -0.18),
+    ("last epoch", final, _LAST, -0.18),
 )
 
 
@@ -72,12 +72,12 @@ def _dots(axes: Axes, cells: Sequence[Cell]) -> None:
         points = [
             (value, i - shift)
             for i, cell in enumerate(cells)
-            for entry in cell.entries
-            if (value := moment(entry, COLUMN)) is not None
+            for value in over(cell.entries, moment, COLUMN).values
+            if value is not None
         ]
         every += [value for value, _ in points]
         axes.plot([v for v, _ in points], [y for _, y in points], label=name, **style)  # fmt: skip
-    means = [(summary([last(entry, COLUMN) for entry in cell.entries]).mean, i)
+    means = [(over(cell.entries, final, COLUMN).mean, i)
              for i, cell in enumerate(cells)]  # fmt: skip
     known = [(value, i) for value, i in means if value is not None]
     axes.plot([v for v, _ in known], [i - _MOMENTS[1][3] for _, i in known], label="mean", **_MEAN)
@@ -102,9 +102,7 @@ def _label(cell: Cell, sides: bool) -> str:
 
 def overview_alt(cells: Sequence[Cell], sides: bool = False) -> str:
     """The best and the worst cell in words."""
-    means = {
-        _label(cell, sides): summary([last(e, COLUMN) for e in cell.entries]).mean for cell in cells
-    }
+    means = {_label(cell, sides): over(cell.entries, final, COLUMN).mean for cell in cells}
     known = sorted(((v, label) for label, v in means.items() if v is not None), reverse=True)
     if not known:
         return f"Test robust accuracy of {len(cells)} cells: not measured."

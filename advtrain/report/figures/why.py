@@ -100,7 +100,7 @@ def why(cell: Cell) -> Figure:
     draw_head(made, (cell.label, in_words(cell)), (heads[0], heads[1]))
     for panels, pair in zip(_PANELS, rows, strict=True):
         for panel, axes in zip(panels, pair, strict=True):
-            _draw(axes, panel, entries, cell)
+            _draw(made, axes, panel, entries, cell)
     epochs(cell, rows)
     return made
 
@@ -125,7 +125,7 @@ def derived(entry: Entry) -> Entry:
     return replace(entry, columns={**entry.columns, **new})
 
 
-def _draw(axes: Axes, panel: _Panel, entries: Sequence[Entry], cell: Cell) -> None:
+def _draw(made: Figure, axes: Axes, panel: _Panel, entries: Sequence[Entry], cell: Cell) -> None:
     """One panel with its words, its limits and the segments."""
     axes.set_title(panel.title, pad=5 + 72 * LINE)
     drawn = [curve for curve in panel.curves if draw_band(axes, entries, curve[0], curve[2])]
@@ -150,9 +150,8 @@ def _draw(axes: Axes, panel: _Panel, entries: Sequence[Entry], cell: Cell) -> No
     keys = [Key(words, style) for _, words, style in drawn]
     if "test_share" in (name for name, *_ in panel.curves):
         keys.append(Key(f"limit, {rules.WEAK_SHARE:.0%}", _LIMIT))
-    figure, at = axes.figure, axes.get_position()
-    width, height = figure.get_size_inches()  # type: ignore[union-attr]
-    draw_keys(figure, [keys], at.x0 * width, at.y1 * height + 0.06 + LINE)  # type: ignore[arg-type]
+    at, (width, height) = axes.get_position(), made.get_size_inches()
+    draw_keys(made, [keys], at.x0 * width, at.y1 * height + 0.06 + LINE)
 
 
 def _range(panel: _Panel, values: Sequence[Floats]) -> Range:
