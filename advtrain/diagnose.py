@@ -130,7 +130,7 @@ def table_of_run(path: Path, *, state: str | None = None) -> Table:
     whole: list[int] = []
     if images and images > size:  # the last row is measured on all, and so were the parents'
         whole = [config.training.epochs, *_counts(parent.get("whole", [carried]))]
-        if status.stopped == "early_stopping":
+        if status.stopped not in ("", "nonfinite"):
             whole.append(status.epoch)
     return Table(
         curves.epoch,

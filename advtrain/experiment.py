@@ -6,11 +6,13 @@ import json
 import shlex
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from torch import nn
+from torch.optim.swa_utils import AveragedModel
 
 from advtrain.config.checks import cautions
 from advtrain.config.identity import to_yaml
@@ -24,11 +26,11 @@ from advtrain.learning.device import choose_device, device_name, keep_memory, su
 from advtrain.learning.examples import Fixed, attacked, fixed_images
 from advtrain.learning.measure import curve
 from advtrain.learning.models import build_model
-from advtrain.learning.optimizer import build_optimizer
+from advtrain.learning.optimizer import averaged, build_optimizer
 from advtrain.learning.streams import preserved, seed_of
-from advtrain.learning.train import train_epochs
+from advtrain.learning.train import check_replays, train_epochs
 from advtrain.observer import Observer
-from advtrain.records import Progress, Row
+from advtrain.records import EpochRecord, Progress, Row
 from advtrain.store import checkpoint, examples, metrics, provenance
 from advtrain.store.naming import locate
 from advtrain.store.parent import Parent, schedule_overrides
@@ -87,6 +89,7 @@ class _Work:
     data: Data
     model: nn.Module
     optimizer: torch.optim.Optimizer
+    average: AveragedModel | None
     progress: Progress
     rows: list[Row]  # of the epochs done
     provenance: dict[str, Any]
@@ -102,6 +105,7 @@ def _prepare(
     """Everything that can fail on a user's mistake, before the directory is touched."""
     where, path = choose_device(device), directory.path
     data = load_data(config.dataset, where)
+    check_replays(config, len(data.train))
     record = _record(config, data, path, parent)
     torch.manual_seed(seed_of(config.seed, "init"))
     model = build_model(
@@ -117,12 +121,13 @@ def _prepare(
     if config.model.name in MODELS:  # others may rely on the usual strides, by view() for example
         model.to(memory_format=torch.channels_last)  # pooling is several times faster on CPUs
     optimizer = build_optimizer(model, config.optimizer)
+    average = averaged(model, config.training.ema) if config.training.ema else None
     progress, rows, best = Progress(), [], None
     if (path / "last.pt").exists():
-        progress = checkpoint.restore(path / "last.pt", model, optimizer)
+        progress = checkpoint.restore(path / "last.pt", model, optimizer, average)
         rows = metrics.read_rows(path / "metrics.csv", progress.epoch)
     elif parent:
-        progress, rows, best = _take_over(parent, config, model, optimizer, observer)
+        progress, rows, best = _take_over(parent, config, model, optimizer, average, observer)
     now = provenance.session(
         str(where), device_name(where), config.training.precision, config.training.compile
     )
@@ -131,7 +136,8 @@ def _prepare(
     record["sessions"].append(now)
     fixed = fixed_images(data.test, data.shape)
     shown = _shown(fixed, config, path, progress.epoch, observer)
-    return _Work(config, data, model, optimizer, progress, rows, record, parent, best, fixed, shown)
+    return _Work(config, data, model, optimizer, average, progress, rows, record, parent, best,
+                 fixed, shown)  # fmt: skip
 
 
 def _shown(
@@ -184,12 +190,13 @@ def _take_over(
     config: Config,
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
+    average: AveragedModel | None,
     observer: Observer,
 ) -> tuple[Progress, list[Row], bytes | None]:
     """The parent's weights, its rows, and its best.pt if it has one."""
     same = type(parent.config.optimizer) is type(config.optimizer)
     last, best = parent.path / "last.pt", parent.path / "best.pt"
-    progress = checkpoint.restore(last, model, optimizer if same else None)
+    progress = checkpoint.restore(last, model, optimizer if same else None, average)
     if progress.epoch != parent.epoch:  # killed between the two files
         raise AdvtrainError(
             f"{last}: is of epoch {progress.epoch}, but status.json says {parent.epoch}; "
@@ -229,8 +236,9 @@ def _train(work: _Work, directory: RunDirectory, observer: Observer) -> None:
     observer.started(directory.path, config, work.rows)
     directory.log(f"attempt {directory.status.attempt}: from epoch {progress.epoch}")
     for record in train_epochs(
-        work.model, work.optimizer, work.data, config, progress, observer.batch
-    ):
+        work.model, work.optimizer, work.data, config, progress, observer.batch,
+        average=work.average, hopeless=partial(_hopeless, work, directory),
+    ):  # fmt: skip
         work.rows.append(record.row())
         # All before the checkpoint: a kill between them costs the epoch, nothing else.
         directory.write("metrics.csv", metrics.to_csv(work.rows))
@@ -256,6 +264,15 @@ def _train(work: _Work, directory: RunDirectory, observer: Observer) -> None:
     directory.set_status(state="finished")
 
 
+def _hopeless(work: _Work, directory: RunDirectory, record: EpochRecord) -> str:
+    """The first of `training.stop_on` that the verdict finds in the epochs so far, if any."""
+    if not work.config.training.stop_on:
+        return ""
+    directory.write("metrics.csv", metrics.to_csv([*work.rows, record.row()]))
+    axes = diagnose_run(directory.path, state="running").verdict.axes.values()
+    return next((a.state for a in axes if a.state in work.config.training.stop_on), "")
+
+
 def _save_examples(work: _Work, directory: RunDirectory) -> None:
     """examples.npz, if this epoch is the run's own first, the best so far, or the last."""
     config, progress = work.config, work.progress
@@ -274,7 +291,7 @@ def _save_examples(work: _Work, directory: RunDirectory) -> None:
 def _save(work: _Work, directory: RunDirectory) -> None:
     """last.pt, best.pt if this epoch is the best, and the kept ones."""
     epoch, keep = work.progress.epoch, work.config.training.keep_every
-    content = checkpoint.to_bytes(work.model, work.optimizer, work.progress)
+    content = checkpoint.to_bytes(work.model, work.optimizer, work.progress, work.average)
     if work.progress.best_epoch == epoch:
         directory.write("best.pt", content)
     if keep and epoch % keep == 0:

@@ -48,6 +48,17 @@ class EpochRecord:
     probe_robust_acc: float | None = None
     probe_pgd_acc: float | None = None  # under the evaluation's attack
     probe_vanished: float | None = None  # share of the unsure ones whose input gradient vanishes
+    # Mean cosine of their input gradients at the image and at a random point of the ball
+    grad_alignment: float | None = None
+    # Of the averaged weights (training.ema), on the images of val and test
+    ema_val_clean_loss: float | None = None
+    ema_val_clean_acc: float | None = None
+    ema_val_robust_loss: float | None = None
+    ema_val_robust_acc: float | None = None
+    ema_test_clean_loss: float | None = None
+    ema_test_clean_acc: float | None = None
+    ema_test_robust_loss: float | None = None
+    ema_test_robust_acc: float | None = None
 
     def row(self) -> Row:
         """The cells of the CSV row; floats in full, so that reading gives the same number."""
@@ -98,7 +109,7 @@ class Progress:
     best_acc: float = -1.0
     best_loss: float = float("inf")
     carried: int = 0  # epochs of the run that this one goes on from
-    stopped: str = ""  # "early_stopping" or "nonfinite", if it ended before its last epoch
+    stopped: str = ""  # "early_stopping", "nonfinite" or a state of stop_on, if it ended early
     bad_batch: int = 0  # of the epoch that ended as "nonfinite", from 1
 
     def is_best(self, acc: float, loss: float) -> bool:

@@ -27,6 +27,11 @@ def contradictions(config: Config) -> list[Problem]:
             f"evaluation.steps ({config.evaluation.steps}) must be at least attack.steps "
             f"({config.attack.steps}): the evaluation may not be weaker than the training",
         ))  # fmt: skip
+    if getattr(config.objective, "gradalign", 0) and config.training.compile:
+        found.append((
+            ("objective", "gradalign"),
+            "needs second derivatives, which compiled networks do not have: training.compile=false",
+        ))  # fmt: skip
     if config.training.early_stopping and config.dataset.val_size == 0:
         found.append((
             ("training", "early_stopping"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
@@ -56,6 +57,9 @@ class AdamW(_Adaptive):
     weight_decay: Annotated[Number, Field(ge=0)] = Field(0.01, description="decoupled decay")
 
 
+Point = Annotated[list[Annotated[Number, Field(ge=0)]], Field(min_length=2, max_length=2)]
+
+
 class _Schedule(Section):
     warmup: Annotated[Number, Field(ge=0)] = Field(
         0.0, description="epochs over which lr rises linearly from 0"
@@ -63,10 +67,35 @@ class _Schedule(Section):
     eps_warmup: Annotated[Number, Field(ge=0)] = Field(
         0.0, description="epochs over which the training attack's eps rises linearly from 0"
     )
+    eps_points: list[Point] = Field(
+        [], description="[[time, factor], ...]: factor of the training attack's eps, linear between "
+        "these times, which are fractions of the horizon; alpha scales with it",
+    )  # fmt: skip
+    alpha_points: list[Point] = Field(
+        [], description="[[time, factor], ...]: factor of the training attack's step size, beside "
+        "that of eps",
+    )  # fmt: skip
     horizon: Annotated[Count, Field(ge=1)] | None = Field(
         None, description="epochs that the schedule spans, its last lr after them; "
         "training.epochs unless given",
     )  # fmt: skip
+
+    @field_validator("eps_points", "alpha_points")
+    @classmethod
+    def _in_time(cls, points: list[Point]) -> list[Point]:
+        times = [time for time, _ in points]
+        if any(time > 1 for time in times):
+            raise ValueError("expected times as fractions of the horizon, in [0, 1]")
+        if times != sorted(set(times)):
+            raise ValueError("expected ascending times")
+        return points
+
+    def settled(self, horizon: int) -> float:
+        """Epochs after which eps no longer changes."""
+        last = 0.0
+        for (_, before), (time, factor) in itertools.pairwise(self.eps_points):
+            last = time * horizon if factor != before else last
+        return max(self.eps_warmup, last)
 
 
 class Constant(_Schedule):

@@ -13,6 +13,7 @@ from advtrain.config.schema import Config
 # Where a leaf name stands in several sections, the short form means this one.
 _PREFERRED = {
     "eps": "attack", "alpha": "attack", "steps": "attack", "norm": "attack",
+    "start": "attack",
     "lr": "optimizer", "weight_decay": "optimizer",
     "epochs": "training", "batch_size": "training",
 }  # fmt: skip

@@ -7,12 +7,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import BeforeValidator, Field, PrivateAttr, ValidationInfo, field_validator
 
-from advtrain.config.expressions import evaluate, integer, number
+from advtrain.config.expressions import integer
 from advtrain.config.names import known_dataset, known_model
+from advtrain.config.objectives import (
+    OBJECTIVES,
+    Fgsm,
+    Free,
+    Objective,
+    Pgd,
+    resolve_alpha,
+    step_expression,
+)
 from advtrain.config.optimization import (
     Adam,
     AdamW,
@@ -128,20 +137,7 @@ class Attack(Section):
                              f"(did you mean {eps:g}/255?)")  # fmt: skip
         return eps
 
-    @field_validator("alpha", mode="before")
-    @classmethod
-    def _expression(cls, alpha: Any) -> float | str:
-        if isinstance(alpha, str):
-            if evaluate(alpha, eps=0.5, steps=10.0) <= 0:
-                raise ValueError(f"expected a step size > 0, got {alpha!r}")
-            try:
-                return number(alpha)
-            except ValueError:
-                return "".join(alpha.split())
-        value = number(alpha)
-        if value <= 0:
-            raise ValueError(f"expected a step size > 0, got {value:g}")
-        return value
+    _step = field_validator("alpha", mode="before")(step_expression)
 
     @property
     def step_size(self) -> float:
@@ -149,30 +145,9 @@ class Attack(Section):
         return resolve_alpha(self.alpha, self.eps, self.steps)
 
 
-def resolve_alpha(alpha: float | str, eps: float, steps: int) -> float:
-    """The step size that `alpha` stands for at this eps and number of steps."""
-    return evaluate(alpha, eps=eps, steps=float(steps)) if isinstance(alpha, str) else alpha
-
-
-class Pgd(Section):
-    """Cross-entropy on adversarial examples alone (Madry et al. 2018)."""
-
-    name: Literal["pgd"] = "pgd"
-
-
-class Mixed(Section):
-    """Cross-entropy on adversarial and real examples (Goodfellow et al. 2015, eq. 7)."""
-
-    name: Literal["mixed"] = "mixed"
-    weight: Annotated[Number, Field(gt=0, lt=1)] = Field(
-        0.5, description="weight of the adversarial part; the real part has the rest"
-    )
-
-
-class Standard(Section):
-    """Cross-entropy on real examples alone; the attack then only evaluates."""
-
-    name: Literal["standard"] = "standard"
+Hopeless = Literal[
+    "catastrophic_overfitting", "robust_overfitting", "collapsed", "stuck", "diverged", "broken"
+]  # fmt: skip
 
 
 class Training(Section):
@@ -193,6 +168,13 @@ class Training(Section):
     )
     compile: bool = Field(
         False, description="torch.compile the network for training; large ones gain after minutes"
+    )
+    ema: Annotated[Number, Field(gt=0, lt=1)] | None = Field(
+        None, description="decay a step of an exponential moving average of the weights, which is "
+        "evaluated beside them (0.995 is usual)",
+    )  # fmt: skip
+    stop_on: list[Hopeless] = Field(
+        [], description="states of the verdict that end the run: " + ", ".join(get_args(Hopeless))
     )
 
 
@@ -216,9 +198,6 @@ class Evaluation(Section):
     eps: list[Annotated[Number, Field(ge=0)]] = Field(
         [], description="radii at which the last row's robust accuracy is also measured"
     )
-
-
-Objective = Annotated[Pgd | Mixed | Standard, Field(discriminator="name")]
 
 
 @dataclass(frozen=True)
@@ -253,7 +232,7 @@ class Config(Section):
 
     # Sections whose keys depend on their `name`, with the classes behind the names.
     CHOICES: ClassVar[dict[str, tuple[type[Section], ...]]] = {
-        "objective": (Pgd, Mixed, Standard),
+        "objective": OBJECTIVES,
         "optimizer": (Sgd, Adam, AdamW),
         "schedule": (Constant, Piecewise, Cosine, Cyclic),
     }
@@ -266,6 +245,16 @@ class Config(Section):
         return self._origin or Origin(Path.cwd())
 
     @property
+    def single_step(self) -> bool:
+        """Whether the training's adversary takes one step, which does not solve its problem."""
+        return isinstance(self.objective, Fgsm | Free) or self.attack.steps == 1
+
+    @property
     def horizon(self) -> int:
         """Epochs that the learning-rate schedule spans."""
         return self.schedule.horizon or self.training.epochs
+
+    @property
+    def eps_settled(self) -> float:
+        """Epochs after which the training attack's eps no longer changes."""
+        return self.schedule.settled(self.horizon)

@@ -31,7 +31,7 @@ def _far_below(table: Table) -> Axis | None:
     if table.has("probe_robust_acc", "probe_pgd_acc"):
         trained, strong = table.get("probe_robust_acc"), table.get("probe_pgd_acc")
         attack = "the training attack"
-    elif table.config is None or table.config.attack.steps == 1:
+    elif table.config is None or table.config.single_step:
         trained, strong = table.get("test_fgsm_acc"), table.get("test_robust_acc")
         attack = "one step on test"
     else:
@@ -93,7 +93,7 @@ def _vanished(table: Table) -> Axis | None:
 
 
 def _single_step(table: Table) -> Axis | None:
-    if table.config is None or table.config.attack.steps > 1:
+    if table.config is None or not table.config.single_step:
         return None
     return Axis(
         "by_design", "one step does not try to solve the inner problem", _stationarity(table)

@@ -85,7 +85,8 @@ class Case:
     @property
     def warm(self) -> int:
         """Epochs after which lr and eps have reached their full size."""
-        return math.ceil(max(self.warmup, self.eps_warmup))
+        settled = self.config.eps_settled if self.config else 0.0
+        return math.ceil(max(self.warmup, settled))
 
     @property
     def attacked(self) -> bool:

@@ -51,7 +51,7 @@ def phases(table: Table) -> Phases:
         starts = tuple(sorted({0, *_jumps(lr), *settled}))
         return Phases(starts, None, _spent(lr), not moves.any(), smooth, 0, max(settled, default=0))
     schedule, done = config.schedule, int(table.epoch[-1]) if rows else 0
-    warm = math.ceil(max(schedule.warmup, schedule.eps_warmup))
+    warm = math.ceil(max(schedule.warmup, config.eps_settled))
     drops = milestones(config)
     edges = {end for end in (warm, *map(math.ceil, drops)) if table.carried < end < done}
     taken = int(np.searchsorted(table.epoch, table.carried + 1))

@@ -39,13 +39,13 @@ def _not_measured(table: Table, losses: Floats) -> Axis | None:
 
 def _too_short(table: Table, phases: Phases) -> Axis | None:
     rows, since = len(table), len(table) - phases.starts[-1]
-    warmup = table.config.schedule.eps_warmup if table.config else 0
+    warmup = table.config.eps_settled if table.config else 0
     numbers: Numbers = {"epochs": rows, "since_jump": since}
     span = (int(table.epoch[0]), int(table.epoch[-1]))
     if rows < rules.SHORTEST:
         rule = f"fewer than {rules.SHORTEST} epochs"
     elif warmup and table.epoch[-1] <= warmup:  # the loss rises as the attack grows
-        rule = f"eps still rises, until epoch {math.ceil(warmup)}"
+        rule = f"eps still changes, until epoch {math.ceil(warmup)}"
     elif len(phases.starts) > 1 and since < rules.SHORTEST_SINCE_JUMP:
         rule = f"fewer than {rules.SHORTEST_SINCE_JUMP} epochs since lr or eps last changed"
     else:

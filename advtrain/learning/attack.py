@@ -27,19 +27,51 @@ def pgd(
     eps: float,
     alpha: float,
     steps: int,
-    start: Start = "uniform",
+    start: Start | Tensor = "uniform",
     generator: torch.Generator | None = None,
     model_mode: Literal["eval", "train"] = "eval",
 ) -> Tensor:
     """Adversarial examples `x_adv` of the shape of `x`, in the eps ball around it and in [0, 1].
 
-    x: (n, ...) floats in [0, 1]; y: (n,) class indices; `generator` draws the uniform start, on
-    x's device. Parameter gradients and training flags are left as they were; buffers too unless
+    x: (n, ...) floats in [0, 1]; y: (n,) class indices, or (n, classes) probabilities to part from;
+    `start` may be a point of one's own; `generator` draws the uniform start, on x's device. Parameter gradients and training flags are left as they were; buffers too unless
     `model_mode` is "train". FGSM (Goodfellow et al. 2015) is one step of alpha = eps from zero.
     """
-    x_adv = x if start == "zero" else uniform_start(x, norm, eps, generator)
+    if isinstance(start, Tensor):
+        x_adv = start
+    else:
+        x_adv = x if start == "zero" else uniform_start(x, norm, eps, generator)
     with mode(model, model_mode):
         return ascend(model, x, y, x_adv, norm=norm, eps=eps, alpha=alpha, steps=steps)
+
+
+def single_step(
+    model: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    *,
+    norm: Norm,
+    eps: float,
+    alpha: float,
+    start: Literal["zero", "uniform", "noise"],
+    noise: float = 2.0,
+    generator: torch.Generator | None = None,
+    model_mode: Literal["eval", "train"] = "eval",
+) -> Tensor:
+    """One step of size `alpha` from a start, in [0, 1]; see `pgd` for the arguments.
+
+    From "zero" and "uniform" the result is in the eps ball. The "noise" start is uniform in a ball
+    of `noise` times eps, and nothing is projected: up to noise * eps + alpha from x (N-FGSM, de
+    Jorge et al. 2022, algorithm 1).
+    """
+    if start != "noise":
+        return pgd(model, x, y, norm=norm, eps=eps, alpha=alpha, steps=1, start=start,
+                   generator=generator, model_mode=model_mode)  # fmt: skip
+    begin = uniform_start(x, norm, noise * eps, generator)
+    with mode(model, model_mode):
+        # A ball around the start that the step cannot leave.
+        moved = ascend(model, begin, y, begin, norm=norm, eps=alpha, alpha=alpha, steps=1)
+    return moved
 
 
 def ascend(
@@ -66,9 +98,12 @@ def ascend(
 
 @torch.no_grad()
 def judge(model: nn.Module, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """Cross-entropy of each example, and whether it is classified as `y`; both (n,)."""
-    logits = model(x)
-    return F.cross_entropy(logits, y, reduction="none"), logits.argmax(1) == y
+    """Cross-entropy of each example, and whether it is classified as `y`; both (n,).
+
+    Of probabilities (n, classes) the likeliest class counts.
+    """
+    logits, label = model(x), y if y.dim() == 1 else y.argmax(1)
+    return F.cross_entropy(logits, y, reduction="none"), logits.argmax(1) == label
 
 
 def strongest(

@@ -50,11 +50,20 @@ def panel(data: Data, size: int) -> Panel:
 
 
 def measure(
-    model: nn.Module, on: Panel, config: Config, record: EpochRecord, progress: Progress
+    model: nn.Module,
+    on: Panel,
+    config: Config,
+    record: EpochRecord,
+    progress: Progress,
+    average: nn.Module | None = None,
 ) -> None:
-    """Fill the record's evaluation columns; update `progress` from those of validation."""
+    """Fill the record's evaluation columns; update `progress` from those of validation.
+
+    A run that `progress.stopped` says is over is measured as in its last row. `average` has columns
+    of its own and decides nothing.
+    """
     record.train_clean_loss, record.train_clean_acc = clean_score(model, on.train)
-    last = record.epoch == config.training.epochs
+    last = record.epoch == config.training.epochs or bool(progress.stopped)
     if not last and record.epoch % config.evaluation.every:
         return
     if on.val is not None:
@@ -76,6 +85,10 @@ def measure(
     _into(record, "test", score(model, test, config, fgsm=True, doubled=more))
     if more and config.objective.name != "standard":
         probe(model, on.probe, config, record)
+    if average is not None:
+        _into(record, "ema_test", score(average, test, config))
+        if on.val is not None and on.whole_val is not None:
+            _into(record, "ema_val", score(average, on.whole_val if last else on.val, config))
 
 
 def score(

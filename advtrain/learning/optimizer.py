@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from advtrain.config.optimization import Adam, AdamW, Optimizer, Sgd
 
@@ -31,3 +32,11 @@ def build_optimizer(model: nn.Module, keys: Optimizer) -> torch.optim.Optimizer:
                 weight_decay=keys.weight_decay,
                 fused=fused,
             )
+
+
+def averaged(model: nn.Module, decay: float) -> AveragedModel:
+    """An exponential moving average of the model's weights and buffers, by `update_parameters`.
+
+    The first update copies the model; each later one keeps `decay` of the average.
+    """
+    return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)

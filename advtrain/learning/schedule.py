@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from advtrain.config.optimization import Constant, Cosine, Cyclic, Piecewise, Schedule
 
 
@@ -31,7 +33,21 @@ def lr_factor(schedule: Schedule, step: int, steps_per_epoch: int, horizon: int)
             return factor * min(middle / peak, (1 - middle) / (1 - peak))
 
 
-def eps_factor(schedule: Schedule, step: int, steps_per_epoch: int) -> float:
-    """Fraction of the training attack's eps (and step size) at a step."""
+def eps_factor(schedule: Schedule, step: int, steps_per_epoch: int, horizon: int) -> float:
+    """Fraction of the training attack's eps, which its step size follows, at a step."""
     warmup = schedule.eps_warmup * steps_per_epoch
-    return min(1.0, (step + 1) / warmup) if warmup else 1.0
+    factor = min(1.0, (step + 1) / warmup) if warmup else 1.0
+    return factor * _between(schedule.eps_points, step, horizon * steps_per_epoch)
+
+
+def alpha_factor(schedule: Schedule, step: int, steps_per_epoch: int, horizon: int) -> float:
+    """What the attack's step size is multiplied with at a step, beside the factor of eps."""
+    return _between(schedule.alpha_points, step, horizon * steps_per_epoch)
+
+
+def _between(points: list[list[float]], step: int, total: int) -> float:
+    """The value at the step's end on the line through [time, value] points; 1 without any."""
+    if not points:
+        return 1.0
+    times, values = zip(*points, strict=True)
+    return float(np.interp((step + 1) / total, times, values))

@@ -7,19 +7,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
-from advtrain.config.schema import Attack, Config, Training
-from advtrain.learning.attack import mode, pgd, strongest
+from advtrain.config.objectives import Objective
+from advtrain.config.optimization import Schedule
+from advtrain.config.schema import Config, Training
+from advtrain.errors import SettingError
 from advtrain.learning.data.augment import crop_and_flip
 from advtrain.learning.data.images import portions
 from advtrain.learning.data.splits import Data
 from advtrain.learning.measure import measure, panel, weight_norm
-from advtrain.learning.objective import OBJECTIVES
-from advtrain.learning.schedule import eps_factor, lr_factor
+from advtrain.learning.objectives import OBJECTIVES
+from advtrain.learning.objectives.awp import perturbed
+from advtrain.learning.objectives.batch import Batch, Carry, Outcome
+from advtrain.learning.schedule import alpha_factor, eps_factor, lr_factor
 from advtrain.learning.streams import seed_global, seed_of, stream
 from advtrain.learning.tally import Tally
 from advtrain.records import EpochRecord, Progress
@@ -34,19 +40,26 @@ def train_epochs(
     config: Config,
     progress: Progress,
     tick: Tick = lambda done, batches: None,
+    *,
+    average: AveragedModel | None = None,
+    hopeless: Callable[[EpochRecord], str] = lambda record: "",
 ) -> Iterator[EpochRecord]:
     """Train from `progress` (updated in place) to the config's last epoch, a record for each.
 
-    Ends early, with the reason in `progress.stopped`, on a loss or weight that is not finite and
-    on `training.early_stopping`. Random numbers and the learning rate depend on the seed, the
+    Ends early, with the reason in `progress.stopped`, on a loss or weight that is not finite, on
+    `training.early_stopping`, and where `hopeless` says why of an epoch's record. `average` is
+    kept up with the weights. Random numbers and the learning rate depend on the seed, the
     epoch and the batch alone, so a run goes on from any epoch's weights as if never stopped.
     """
     measured_on, network = panel(data, config.evaluation.size), fast(model, config.training)
     while progress.epoch < config.training.epochs and not progress.stopped:
         began = time.perf_counter()
-        record = train_epoch(network, optimizer, data, config, progress, tick)
+        record = train_epoch(network, optimizer, data, config, progress, tick, average)
         if record.finite:
-            measure(model, measured_on, config, record, progress)
+            measure(model, measured_on, config, record, progress, average)
+            if not progress.stopped and (reason := hopeless(record)):
+                progress.stopped = reason
+                measure(model, measured_on, config, record, progress, average)  # now on all images
         else:
             progress.stopped = "nonfinite"
         record.seconds = time.perf_counter() - began
@@ -60,37 +73,43 @@ def train_epoch(
     config: Config,
     progress: Progress,
     tick: Tick,
+    average: AveragedModel | None = None,
 ) -> EpochRecord:
     """One pass over the training images; ends at the first batch that is not finite."""
-    epoch, seed = progress.epoch + 1, config.seed
+    epoch, seed, keys = progress.epoch + 1, config.seed, config.objective
     device = next(model.parameters()).device
-    objective = OBJECTIVES[config.objective.name]
-    batches = batches_of(len(data.train), config.training.batch_size, seed, epoch)
-    tally, lr, strength = Tally(device), 0.0, 0.0
-    low = config.training.precision == "bf16"
+    objective, replays = OBJECTIVES[keys.name], getattr(keys, "replays", 1)
+    batches = batches_of(len(data.train), config.training.batch_size, seed, epoch, replays)
+    steps, clock = len(batches) * replays, (config.schedule, config.horizon)
+    tally, carry, lr, strength = Tally(device), Carry(), 0.0, 0.0
     model.train()
     began = time.perf_counter()
     for number, (x, y, _) in enumerate(data.train.batches(batches)):
-        step = (epoch - 1) * len(batches) + number
-        lr = config.optimizer.lr * lr_factor(config.schedule, step, len(batches), config.horizon)
-        strength = eps_factor(config.schedule, step, len(batches))
-        for group in optimizer.param_groups:
-            group["lr"] = lr
+        step = (epoch - 1) * steps + number * replays
+        strength = factor(eps_factor, clock, step, steps)
         if config.dataset.augment == "crop+flip":
             x = crop_and_flip(x, stream(seed, "augment", epoch, number, device=device))
         generator = stream(seed, "attack", epoch, number, device=device)
-        attack = partial(adversarial, model, config.attack, strength, generator)
+        batch = Batch(x, y, keys, config.attack, generator, strength,
+                      factor(alpha_factor, clock, step, steps), carry)  # fmt: skip
         seed_global(seed_of(seed, "dropout", epoch, number), device)
 
-        with torch.autocast(device.type, torch.bfloat16, enabled=low):
-            loss, robust_logits = objective(model, x, y, attack, config.objective)
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        grad_norm = clip(model, config.optimizer.clip_norm)
-        optimizer.step()
+        for replay, x_adv in enumerate(objective.examples(model, batch)):
+            lr = config.optimizer.lr * factor(lr_factor, clock, step + replay, steps)
+            for group in optimizer.param_groups:
+                group["lr"] = lr
+            outcome = partial(objective.loss, model, batch, x_adv)
+            with weights(model, outcome, keys, step / steps):
+                loss, robust_logits = outcome()
+                optimizer.zero_grad()
+                loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+            grad_norm = clip(model, config.optimizer.clip_norm)
+            optimizer.step()
+            if average is not None:
+                average.update_parameters(model)
+            progress.step += 1
+            tally.add(loss, robust_logits, y, grad_norm)
 
-        progress.step += 1
-        tally.add(loss, robust_logits, y, grad_norm)
         tick(number + 1, len(batches))
         progress.bad_batch = tally.first_bad(final=number + 1 == len(batches))
         if progress.bad_batch:
@@ -106,49 +125,76 @@ def train_epoch(
 
 
 def fast(model: nn.Module, keys: Training) -> nn.Module:
-    """The model, compiled if asked for; it shares its weights and its mode with the original."""
+    """The model in bf16 and compiled, if asked for; its weights and mode are the original's."""
+    device = next(model.parameters()).device
+    if keys.precision == "bf16":
+        model = LowPrecision(model, device.type)
     if not keys.compile:
         return model
-    device = next(model.parameters()).device
     mode = "reduce-overhead" if device.type == "cuda" else "default"  # the former: CUDA graphs
     compiled = torch.compile(model, mode=mode, dynamic=False)
     assert isinstance(compiled, nn.Module)
     return compiled
 
 
-def batches_of(count: int, size: int, seed: int, epoch: int) -> Sequence[Tensor]:
+class LowPrecision(nn.Module):
+    """A network whose passes are in bfloat16, and its weights and logits in float32."""
+
+    def __init__(self, network: nn.Module, device: str) -> None:
+        super().__init__()
+        self.network, self.device = network, device
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, ...) inputs to (n, classes) logits."""
+        with torch.autocast(self.device, torch.bfloat16):
+            logits: Tensor = self.network(x)
+        return logits.float()
+
+
+def batches_of(count: int, size: int, seed: int, epoch: int, replays: int = 1) -> Sequence[Tensor]:
     """The epoch's random order in batches; a last batch of one joins the one before it.
 
-    (Batch norm cannot train on a single image of one pixel.)
+    (Batch norm cannot train on a single image of one pixel.) With replays a pass over the images
+    spans as many epochs, each of which has its part of the batches.
     """
-    order = torch.randperm(count, generator=stream(seed, "order", epoch))
+    a_pass, part = divmod(epoch - 1, replays)
+    order = torch.randperm(count, generator=stream(seed, "order", a_pass + 1))
     batches = portions(order, size)
     if len(batches) > 1 and len(batches[-1]) == 1:
         batches[-2:] = [torch.cat(batches[-2:])]
-    return batches
+    return batches[part * len(batches) // replays : (part + 1) * len(batches) // replays]
 
 
-def adversarial(
-    model: nn.Module,
-    attack: Attack,
-    strength: float,
-    generator: torch.Generator,
-    x: Tensor,
-    y: Tensor,
-) -> Tensor:
-    """The training attack at `strength` times its eps and step size, best of its restarts."""
-    found = (
-        pgd(
-            model, x, y, norm=attack.norm, eps=attack.eps * strength,
-            alpha=attack.step_size * strength, steps=attack.steps, start=attack.start,
-            generator=generator, model_mode=attack.model_mode,
+def check_replays(config: Config, images: int) -> None:
+    """SettingError where an epoch of `free` would have no batch."""
+    replays, size = getattr(config.objective, "replays", 1), config.training.batch_size
+    if replays > max(1, images // size):
+        raise SettingError(
+            "objective.replays",
+            f"{replays}, but {images} training images make only {max(1, images // size)} batches "
+            f"of {size}; expected at most as many",
         )
-        for _ in range(attack.restarts)
-    )  # fmt: skip
-    if attack.restarts == 1:
-        return next(found)
-    with mode(model, attack.model_mode):
-        return strongest(model, found, y)[0]
+
+
+def factor(
+    of: Callable[[Schedule, int, int, int], float],
+    clock: tuple[Schedule, int],
+    step: int,
+    steps: int,
+) -> float:
+    """A factor of the schedule at a step, with `steps` an epoch."""
+    schedule, horizon = clock
+    return of(schedule, step, steps, horizon)
+
+
+def weights(
+    model: nn.Module, outcome: Callable[[], Outcome], keys: Objective, epochs: float
+) -> AbstractContextManager[None]:
+    """The weights to descend at, after so many epochs: as they are, or perturbed by `awp`."""
+    size = getattr(keys, "awp", 0.0)
+    if not size or epochs < getattr(keys, "awp_warmup", 0.0):
+        return nullcontext()
+    return perturbed(model, lambda: outcome().loss, size)
 
 
 def clip(model: nn.Module, limit: float | None) -> Tensor:

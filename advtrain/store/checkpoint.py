@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.optim.swa_utils import AveragedModel
 
 from advtrain.errors import AdvtrainError, SettingError
 from advtrain.records import Progress
@@ -16,8 +17,13 @@ from advtrain.records import Progress
 FORMAT = 1
 
 
-def to_bytes(model: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress) -> bytes:
-    """The content of last.pt and best.pt."""
+def to_bytes(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    progress: Progress,
+    average: AveragedModel | None = None,
+) -> bytes:
+    """The content of last.pt and best.pt; `ema` has the averaged weights where there are any."""
     buffer = io.BytesIO()  # so that a full disk is an OSError when the bytes are written
     torch.save(
         {
@@ -25,7 +31,8 @@ def to_bytes(model: nn.Module, optimizer: torch.optim.Optimizer, progress: Progr
             "progress": asdict(progress),
             "model": model.state_dict(),
             "optimizer": optimizer.state_dict(),
-        },
+        }
+        | ({} if average is None else {"ema": average.state_dict()}),
         buffer,
     )
     return buffer.getvalue()
@@ -40,7 +47,10 @@ def read(file: Path) -> dict[str, Any]:
 
 
 def restore(
-    file: Path, model: nn.Module, optimizer: torch.optim.Optimizer | None = None
+    file: Path,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer | None = None,
+    average: AveragedModel | None = None,
 ) -> Progress:
     """Load a checkpoint into the model (and optimizer); gives how far that run was."""
     content = read(file)
@@ -48,6 +58,8 @@ def restore(
         model.load_state_dict(content["model"])
         if optimizer is not None:
             _restore_optimizer(optimizer, content["optimizer"])
+        if average is not None and "ema" in content:  # a parent may have had none
+            average.load_state_dict(content["ema"])
         return Progress(**content["progress"])
     except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise AdvtrainError(f"{file}: does not fit this config: {_first(error)}") from None

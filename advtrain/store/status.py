@@ -22,7 +22,7 @@ class Status:
     epoch: int = 0  # epochs done
     epochs: int = 0  # epochs to do
     best_epoch: int = 0  # by validation; 0: none
-    stopped: str = ""  # early_stopping or nonfinite, if it finished before its last epoch
+    stopped: str = ""  # early_stopping, nonfinite or a state of stop_on: why it ended early
     bad_epoch: int | None = None  # where a loss or weight was first not finite
     bad_batch: int | None = None
     error: str = ""  # why it failed

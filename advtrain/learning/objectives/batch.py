@@ -1,0 +1,48 @@
+"""What an objective is given, and what it gives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from advtrain.config.schema import Attack
+
+
+class Outcome(NamedTuple):
+    """The scalar to descend, and the logits on the adversarial examples where there are any."""
+
+    loss: Tensor
+    robust_logits: Tensor | None
+
+
+@dataclass
+class Carry:
+    """What `free` hands on from batch to batch; made anew each epoch, so that none is saved."""
+
+    delta: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Images, labels, and all that finding adversarial examples of them needs."""
+
+    x: Tensor  # (n, ...) in [0, 1]
+    y: Tensor  # (n,) class indices
+    keys: Any  # the config's objective
+    attack: Attack
+    generator: torch.Generator  # on x's device
+    strength: float = 1.0  # factor of eps, which step sizes follow
+    stride: float = 1.0  # factor of the step size, beside it
+    carry: Carry | None = None
+
+    @property
+    def eps(self) -> float:
+        """The radius of the ball at this step of the training."""
+        return self.attack.eps * self.strength
+
+    def step(self, size: float) -> float:
+        """A configured step size as it is at this step of the training."""
+        return size * self.strength * self.stride
