@@ -43,13 +43,24 @@ def one_round() -> dict[str, float]:
     }
 
 
+def _plain(value: float, _: object) -> str:
+    """A tick's label: `0.05`, `640`, `1M`."""
+    return (
+        f"{value / 1e6:.2g}M"
+        if value >= 1e6
+        else f"{value / 1e3:.3g}k"
+        if value >= 1e4
+        else f"{value:g}"
+    )
+
+
 def draw(rounds: list[dict[str, float]]) -> None:
     """docs/images/scaling.svg: the median of the rounds, on logarithmic axes."""
     import matplotlib
 
     matplotlib.use("svg")
     matplotlib.rcParams["svg.hashsalt"] = "advtrain"  # equal figures are equal files
-    from matplotlib import pyplot
+    from matplotlib import pyplot, ticker
 
     figure, axes = pyplot.subplots(1, len(SERIES), figsize=(13, 3.2), layout="constrained")
     for axis, (name, points) in zip(axes, SERIES.items(), strict=True):
@@ -58,7 +69,13 @@ def draw(rounds: list[dict[str, float]]) -> None:
         if name != "images":
             counts = [points[value].count for value in values]
             seconds = [s / count * 1000 for s, count in zip(seconds, counts, strict=True)]
-        axis.loglog(values, seconds, "o-", base=2 if name == "batch" else 10)
+        axis.loglog(values, seconds, "o-")
         axis.set(xlabel=LABELS[name][0], ylabel=LABELS[name][1])
+        axis.xaxis.set_major_locator(ticker.FixedLocator(values))
+        for each in (axis.xaxis, axis.yaxis):
+            each.set_major_formatter(ticker.FuncFormatter(_plain))
+            each.set_minor_locator(ticker.NullLocator())
+        axis.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+        axis.tick_params("x", rotation=45)
         axis.grid(alpha=0.3)
     figure.savefig(FIGURE, metadata={"Date": None})
