@@ -180,6 +180,8 @@ def summary(run: Run, console: Console) -> None:
     elif status.stopped == "nonfinite":
         text = f"{status.state} in epoch {status.bad_epoch} of {status.epochs}, batch "
         text += f"{status.bad_batch}: a loss or weight was not finite; epochs before it are kept"
+    elif status.stopped:
+        text += f": training.stop_on has {status.stopped}"
     console.print(text)
     if verdict := run.verdict:
         print_verdict(verdict, console)

@@ -1,6 +1,6 @@
 """Kill a training again and again, and see that in the end nothing shows of it.
 
-    python -m tests.kills [COUNT] [--seed N] [--models mlp,norm,lstm]
+    python -m tests.kills [COUNT] [--seed N] [--runs mlp,norm,lstm,trades,free,awp]
 
 starts `advtrain train` as a process of its own, kills it (SIGKILL) COUNT times, each time followed
 by the same command, and lets the last one finish. The run must then equal one that was never
@@ -31,17 +31,21 @@ from advtrain.store.status import read_status
 CONFIG = """\
 name: killed
 model: {model}
+objective: {objective}
 dataset: {{name: digits, train_size: 300}}
 attack: {{eps: 0.1, steps: 3}}
 schedule: cosine
-training: {{epochs: {epochs}, batch_size: 32}}
+training: {{epochs: {epochs}, batch_size: 32, ema: 0.9}}
 evaluation: {{steps: 3}}
 """
 
-MODELS = {
-    "mlp": "{name: mlp, args: {width: 512}}",
-    "norm": "import:normed:Net",
-    "lstm": "{name: lstm, args: {hidden: 256}}",
+RUNS = {  # network and objective
+    "mlp": ("{name: mlp, args: {width: 512}}", "pgd"),
+    "norm": ("import:normed:Net", "pgd"),
+    "lstm": ("{name: lstm, args: {hidden: 256}}", "pgd"),
+    "trades": ("import:normed:Net", "trades"),
+    "free": ("import:normed:Net", "{name: free, replays: 4}"),  # 2 or 3 of 9 batches an epoch
+    "awp": ("import:normed:Net", "{name: pgd, awp: 0.01}"),
 }
 
 NORMED = '''\
@@ -66,32 +70,30 @@ FILES = ("last.pt", "last.pt", "best.pt", "metrics.csv", "examples.npz")
 
 @dataclass
 class Kill:
-    """What a kill was aimed at, what it hit, and the epochs that were saved by then.
-
-    What it hit is read from the files that it left.
-    """
+    """What a kill was aimed at, what it hit by the files it left, and the epochs saved by then."""
 
     aim: str
     hit: str
     saved: int
 
 
-def write_config(folder: Path, model: str, epochs: int) -> Path:
+def write_config(folder: Path, run: str, epochs: int) -> Path:
     """The config of the run that is to be killed, with the model's module beside it."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "normed.py").write_text(NORMED)
     path = folder / "killed.yaml"
-    path.write_text(CONFIG.format(model=MODELS[model], epochs=epochs))
+    network, objective = RUNS[run]
+    path.write_text(CONFIG.format(model=network, objective=objective, epochs=epochs))
     return path
 
 
-def torment(folder: Path, model: str, count: int, seed: int) -> tuple[list[Kill], list[str]]:
+def torment(folder: Path, run: str, count: int, seed: int) -> tuple[list[Kill], list[str]]:
     """Kill a run `count` times, let it finish: the kills, and what tells it from a quiet run."""
     epochs = count + 5  # each kill may come an epoch after the one before, the last well in time
-    write_config(folder, model, epochs)
+    write_config(folder, run, epochs)
     quiet = finish(folder, "quiet")
     epoch_takes = sum(float(row["seconds"]) for row in table(quiet)) / epochs
-    chance = random.Random(f"{seed} {model}")
+    chance = random.Random(f"{seed} {run}")
     kills = []
     for number in range(count):
         aim = AIMS[number % len(AIMS)]
@@ -271,21 +273,21 @@ def unequal(a: Any, b: Any, place: str) -> Iterator[str]:
 
 
 def main() -> int:
-    """Torment one run of each model; exit code 1 if a difference shows."""
+    """Torment the runs; exit code 1 if a difference shows."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("count", nargs="?", type=int, default=20, help="kills of each model's run")
+    parser.add_argument("count", nargs="?", type=int, default=20, help="kills of each run")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--models", default=",".join(MODELS), help="some of %(default)s")
+    parser.add_argument("--runs", default=",".join(RUNS), help="some of %(default)s")
     options = parser.parse_args()
     failed = False
-    for model in options.models.split(","):
+    for run in options.runs.split(","):
         began = time.monotonic()
         with tempfile.TemporaryDirectory() as folder:
-            kills, found = torment(Path(folder), model, options.count, options.seed)
-        print(f"\n{model}: {len(kills)} kills in {time.monotonic() - began:.0f} s")
+            kills, found = torment(Path(folder), run, options.count, options.seed)
+        print(f"\n{run}: {len(kills)} kills in {time.monotonic() - began:.0f} s")
         for number, one in enumerate(kills, 1):
             print(
-                f"  {number:3}  aimed at {one.aim:11} hit: {one.hit:30} saved: {one.saved} epochs"
+                f"  {number:3}  aimed at {one.aim:11} hit: {one.hit:30} epochs saved: {one.saved}"
             )
         for hit, times in collections.Counter(kill.hit for kill in kills).most_common():
             print(f"  {times:3} x {hit}")

@@ -23,7 +23,9 @@ MAY_IMPORT = {
     "store": BOTTOM,
     "diagnose": BOTTOM | {"diagnosis", "store"},
     "observer": BOTTOM,
-    "experiment": BOTTOM | {"learning", "diagnose", "store", "observer"},
+    "work": BOTTOM | {"learning", "store", "observer"},
+    "experiment": BOTTOM | {"learning", "diagnose", "store", "observer", "work"},
+    "evaluation": BOTTOM | {"learning", "store"},
     "charts": set(),
     "answer": set(),
     "listings": BOTTOM,
@@ -35,7 +37,7 @@ MAY_IMPORT = {
     "interrupt": {"errors"},
     "cli": BOTTOM
     | {"store", "diagnose", "answer", "console", "listings", "overview", "interrupt", "sweep"}
-    | {"report", "experiment"},
+    | {"report", "experiment", "evaluation"},
     "__init__": BOTTOM | {"experiment"},
     "__main__": {"cli"},
 }
@@ -78,7 +80,8 @@ def test_files_and_functions_are_short(file: Path) -> None:
 
 def test_what_does_not_train_imports_no_torch() -> None:
     modules = [f"advtrain.{name}" for name in NO_TORCH]
-    stored = ("rundir", "metrics", "run", "naming", "parent", "examples")
+    stored = ("rundir", "metrics", "run", "naming", "parent", "examples", "evaluations",
+              "evaluated")  # fmt: skip
     modules += [f"advtrain.store.{name}" for name in stored]
     folders = ("sweep", "launch", "report", "figures", "page")
     whole = [f for f in FILES if f.parent.name in folders and f.stem != "__init__"]

@@ -13,13 +13,14 @@ from advtrain import load_config
 from advtrain.config.names import DATASETS
 
 CONFIGS_DIR = Path(__file__).parent.parent / "configs"
-SWEEPS = sorted(p for p in CONFIGS_DIR.rglob("*.yaml") if "\nsweep:" in p.read_text())
-CONFIGS = sorted(set(CONFIGS_DIR.rglob("*.yaml")) - set(SWEEPS))
+# The recipes of papers, whose networks are too large to train here: test_recipes.py
+OTHERS = [path for path in CONFIGS_DIR.rglob("*.yaml") if path.parent.name != "recipes"]
+SWEEPS = sorted(path for path in OTHERS if "\nsweep:" in path.read_text())
+CONFIGS = sorted(set(OTHERS) - set(SWEEPS))
 
 
 def test_the_promised_configs_ship() -> None:
-    names = {"digits", "article", "fashion_mnist", "mnist_madry", "cifar10_rice", "cifar10_fast"}
-    assert names <= {path.stem for path in CONFIGS}
+    assert {"digits", "article", "fashion_mnist"} <= {path.stem for path in CONFIGS}
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
@@ -71,19 +72,11 @@ def test_a_config_runs_cut_down(advtrain, path: Path, monkeypatch: pytest.Monkey
         assert last["eps"] == pytest.approx(config.attack.eps)
 
 
-def test_recipes_say_what_the_papers_say() -> None:
-    """Figures of shared knowledge, spelled out once more and independently."""
-    by_name = {path.stem: load_config(path) for path in CONFIGS}
-    rice, fast, madry = (by_name[n] for n in ("cifar10_rice", "cifar10_fast", "mnist_madry"))
-    assert (rice.attack.eps, rice.attack.step_size) == (8 / 255, 2 / 255)
-    assert (fast.attack.steps, fast.attack.step_size) == (1, 10 / 255)
-    assert madry.training.epochs * 60_000 / madry.training.batch_size == pytest.approx(
-        1e5, rel=0.01
-    )
-    article = by_name["article"]
-    assert (article.attack.eps, article.attack.step_size, article.attack.start) == (
-        0.01,
-        0.01,
-        "zero",
-    )
-    assert not re.search(r"\t| +$", "".join(p.read_text() for p in [*CONFIGS, *SWEEPS]), re.M)
+def test_the_article_has_the_textbook_setting() -> None:
+    attack = load_config(CONFIGS_DIR / "article.yaml").attack
+    assert (attack.eps, attack.step_size, attack.start) == (0.01, 0.01, "zero")
+
+
+def test_no_config_has_tabs_or_trailing_blanks() -> None:
+    text = "".join(path.read_text() for path in CONFIGS_DIR.rglob("*.yaml"))
+    assert not re.search(r"\t| +$", text, re.MULTILINE)

@@ -11,11 +11,9 @@ from torch import nn
 
 from advtrain import load_config, train
 from advtrain.config.optimization import Adam, AdamW, Sgd
-from advtrain.config.schema import Mixed
 from advtrain.learning.data.splits import load_data
 from advtrain.learning.device import suit_threads
 from advtrain.learning.models import build_model
-from advtrain.learning.objective import OBJECTIVES
 from advtrain.learning.optimizer import build_optimizer
 from advtrain.learning.streams import seed_of, stream
 from advtrain.learning.train import batches_of, clip
@@ -87,16 +85,6 @@ def test_seeds_differ_and_splits_do_not(tiny: Path, tmp_path: Path) -> None:
     ids = [load_data(load_config(tiny, [f"seed={s}"]).dataset, torch.device("cpu")).train.ids
            for s in (0, 1)]  # fmt: skip
     assert torch.equal(*ids)
-
-
-def test_mixed_is_the_weighted_sum() -> None:
-    torch.manual_seed(0)
-    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
-    x, y = torch.rand(8, 1, 8, 8), torch.arange(8)
-    loss, robust = OBJECTIVES["mixed"](model, x, y, lambda x, y: 1 - x, Mixed(weight=0.3))
-    expected = 0.3 * F.cross_entropy(model(1 - x), y) + 0.7 * F.cross_entropy(model(x), y)
-    torch.testing.assert_close(loss, expected)
-    torch.testing.assert_close(robust, model(1 - x))
 
 
 def test_standard_training_has_no_robust_training_loss(tiny: Path, tmp_path: Path) -> None:

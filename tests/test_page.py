@@ -109,7 +109,7 @@ def test_the_table_says_what_the_numbers_say(made: Made) -> None:
     for run in cell["runs"]:
         assert run["verdict"]["axes"]["train"]["rule"] in text
         assert run["path"] in text
-    assert "evaluation.eps=[0.1]" in text, "how to measure all cells at one eps"
+    assert "advtrain evaluate RUN --eps 0.1" in text, "how to measure all cells at one eps"
 
 
 @pytest.mark.parametrize("absent", ["all", "maps"])

@@ -19,13 +19,15 @@ from advtrain.learning.evaluate import evaluate, own_start
 from advtrain.learning.probe import probe
 from advtrain.learning.stationarity import fosc, gradients
 from advtrain.records import EpochRecord
+from tests import reference_methods as plain
 from tests.test_train import same_training
 
 PROBE = [n for n in EpochRecord(0, 0).__dict__ if n.startswith("probe_")]
 
 
-def setting(**attack: object) -> Config:
+def setting(objective: object = "pgd", **attack: object) -> Config:
     keys = {"model": "mlp", "dataset": "digits", "attack": {"eps": 0.1, **attack}}
+    keys["objective"] = objective
     found, problems = problems_of(keys)
     assert found is not None, problems
     return found
@@ -97,16 +99,6 @@ def test_starts_are_each_examples_own_and_of_several_the_strongest_counts() -> N
 
 
 def test_gradients_that_vanish_where_the_network_errs_are_counted() -> None:
-    class Masked(nn.Module):
-        """Rounds its input, so that no gradient passes, and is wrong or unsure everywhere."""
-
-        def __init__(self) -> None:
-            super().__init__()
-            self.inner = network()
-
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return self.inner(x.detach().round() + 0 * x)
-
     assert measured(Masked(), setting()).probe_vanished == 1.0
     assert measured(network(3), setting()).probe_vanished == 0.0
 
@@ -136,7 +128,7 @@ def test_switched_off_they_leave_empty_columns_and_the_same_training(
 ) -> None:
     on = train(load_config(tiny), tmp_path / "runs").metrics
     off = train(load_config(tiny, ["diagnostics=false"]), tmp_path / "runs").metrics
-    optional = [*PROBE, "fosc_train", "fosc_test", "test_robust_loss_2x"]
+    optional = [*PROBE, "fosc_train", "fosc_test", "test_robust_loss_2x", "grad_alignment"]
     assert off[optional].isna().all().all()
     assert on[[n for n in optional if n != "probe_vanished"]].notna().all().all()
     same_training(on.drop(columns=optional).reindex(columns=on.columns),
@@ -146,6 +138,80 @@ def test_switched_off_they_leave_empty_columns_and_the_same_training(
 def test_clean_training_has_no_attack_to_probe(tiny: Path, tmp_path: Path) -> None:
     metrics: pd.DataFrame = train(load_config(tiny, ["objective=standard"]), tmp_path / "r").metrics
     assert metrics[PROBE].isna().all().all() and metrics.test_robust_acc.notna().all()
+
+
+class Masked(nn.Module):
+    """Rounds its input, so that no gradient passes, and is wrong or unsure everywhere."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = network()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.inner(x.detach().round() + 0 * x)
+
+
+def test_for_trades_it_measures_the_divergence_that_is_ascended() -> None:
+    model, on = network(3).double(), images()
+    x, y, ids = on.images.double(), on.labels, on.ids
+    config = setting("trades", steps=3, alpha=0.02)
+    found = measured(model, config, Resident(x, y, ids))
+    start = own_start(x, ids, "linf", 0.1, 0)
+    x_adv, doubled = (plain.trades_attack(model, x, start, 0.1, 0.02, n) for n in (3, 6))
+    divergences = [plain.mean_divergence(model, x, at) for at in (x_adv, doubled)]
+    assert found.probe_clean_loss == 0
+    assert [found.probe_robust_loss, found.probe_robust_loss_2x] == pytest.approx(divergences)
+    assert divergences[1] >= divergences[0] > 0.01
+    hits = (model(x_adv).argmax(1) == y).double().mean().item()  # of the labels all the same
+    assert found.probe_robust_acc == hits
+    grad, _ = gradients(model, x_adv, model(x).softmax(1).detach())
+    expected = fosc(x_adv, x, grad, norm="linf", eps=0.1).mean().item()
+    assert found.fosc_train == pytest.approx(expected)
+    from_zero = measured(model, setting("trades", steps=3, alpha=0.02, start="zero"),
+                         Resident(x, y, ids))  # fmt: skip
+    assert from_zero.probe_robust_loss is not None and from_zero.probe_robust_loss > 0.01
+
+
+@pytest.mark.parametrize(
+    ("objective", "size"),
+    [({"name": "fgsm", "start": "zero"}, 0.1), ({"name": "fgsm"}, 0.125),
+     ({"name": "fgsm", "start": "noise", "noise": 1.5}, 0.1), ({"name": "free"}, 0.1),
+     ({"name": "free", "alpha": 0.03}, 0.03)],
+)  # fmt: skip
+def test_of_one_step_objectives_it_measures_their_step(
+    objective: dict[str, object], size: float
+) -> None:
+    model, on = network(3), images()
+    x, y = on.images, on.labels
+    found = measured(model, setting(objective, steps=5), on)
+    radius = {"zero": 0.0, "noise": 0.15}.get(str(objective.get("start")), 0.1)
+    start = own_start(x, on.ids, "linf", radius, 0) if radius else x
+    grad, _ = gradients(model, start, y)
+    x_adv = start + size * grad.sign()
+    x_adv = (x_adv if radius == 0.15 else x_adv.clamp(x - 0.1, x + 0.1)).clamp(0, 1)
+    expected = nn.functional.cross_entropy(model(x_adv), y).item()
+    assert found.probe_robust_loss == pytest.approx(expected, rel=1e-5)
+    assert found.probe_robust_loss_2x is None and found.probe_pgd_acc is not None
+
+
+def test_gradients_of_a_linear_network_are_aligned_and_of_a_rounding_one_absent() -> None:
+    torch.manual_seed(0)
+    linear = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+    aligned = measured(linear, setting(eps=0.01)).grad_alignment
+    assert aligned is not None and 0.999 < aligned <= 1 + 1e-6
+    bent = measured(network(20), setting(eps=0.3)).grad_alignment
+    assert bent is not None and -1 < bent < 0.9
+    assert measured(Masked(), setting()).grad_alignment is None
+
+
+def test_alignment_is_the_mean_cosine_at_the_image_and_at_a_random_point() -> None:
+    model, on = network(10), images()
+    start = own_start(on.images, on.ids, "linf", 0.1, 0)
+    pairs = [gradients(model, at, on.labels)[0].flatten(1) for at in (on.images, start)]
+    expected = nn.functional.cosine_similarity(*pairs).mean().item()
+    for objective in ("pgd", "trades"):  # of the label's cross-entropy, whatever is descended
+        found = measured(model, setting(objective), on).grad_alignment
+        assert found == pytest.approx(expected, rel=1e-4)
 
 
 def test_fosc_test_is_that_of_the_evaluations_attack() -> None:

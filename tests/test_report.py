@@ -118,11 +118,12 @@ def test_a_sweep_is_found_after_it_was_moved_and_knows_what_waits(tmp_path: Path
     assert set(middle) == {
         "id", "label", "side", "at", "outcome", "judged", "converged", "not_converged",
         "undecided", "failed", "unfinished", "share_low", "share_high", "headline", "chance",
-        "entropy", "config", "last", "best", "oracle", "at_eps", "bands", "runs"}  # fmt: skip
+        "entropy", "config", "last", "best", "oracle", "at_eps", "bands", "evaluations",
+        "runs"}  # fmt: skip
     assert set(middle["runs"][0]) == {
         "path", "seed", "state", "outcome", "error", "epochs", "best_epoch", "oracle_epoch",
-        "segments", "verdict", "epoch", "curves", "seconds", "sessions", "dataset_checksum",
-        "parent"}  # fmt: skip
+        "segments", "verdict", "epoch", "curves", "evaluations", "seconds", "sessions",
+        "dataset_checksum", "parent"}  # fmt: skip
 
 
 def test_the_latest_is_what_was_written_to_last(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from advtrain.config.optimization import Constant, Cosine, Cyclic, Piecewise, Schedule
-from advtrain.learning.schedule import eps_factor, lr_factor
+from advtrain.learning.schedule import alpha_factor, eps_factor, lr_factor
 
 
 def factors(schedule: Schedule, epochs: int, per_epoch: int = 10, horizon: int | None = None):
@@ -59,8 +59,41 @@ def test_after_the_horizon_the_last_rate_stays(schedule: Schedule) -> None:
 
 def test_eps_rises_over_its_own_warmup() -> None:
     schedule = Constant(eps_warmup=2)
-    assert [eps_factor(schedule, step, 10) for step in (0, 9, 19, 20, 99)] == pytest.approx(
+    assert [eps_factor(schedule, step, 10, 10) for step in (0, 9, 19, 20, 99)] == pytest.approx(
         [0.05, 0.5, 1, 1, 1]
     )
-    assert eps_factor(Constant(), 0, 10) == 1
+    assert eps_factor(Constant(), 0, 10, 10) == 1
     assert math.isclose(lr_factor(schedule, 0, 10, 4), 1)
+
+
+def test_points_are_joined_by_lines_in_fractions_of_the_horizon() -> None:
+    # 4 epochs of 10 steps: a step's end is at (step + 1) / 40.
+    points = [[0.25, 0.2], [0.5, 1.0], [0.75, 0.6]]
+    for factor, schedule in (
+        (eps_factor, Constant(eps_points=points)),
+        (alpha_factor, Constant(alpha_points=points)),
+    ):
+        found = [factor(schedule, step, 10, 4) for step in (0, 9, 11, 14, 19, 24, 29, 39, 99)]
+        assert found == pytest.approx([0.2, 0.2, 0.36, 0.6, 1.0, 0.8, 0.6, 0.6, 0.6])
+    # A horizon of twice the epochs takes twice as long.
+    assert eps_factor(Constant(eps_points=points), 29, 10, 8) == pytest.approx(0.6)
+    assert alpha_factor(Constant(eps_points=points), 9, 10, 4) == 1
+    assert eps_factor(Constant(alpha_points=points), 9, 10, 4) == 1
+    assert alpha_factor(Constant(alpha_points=[[0.5, 0.3]]), 7, 10, 4) == 0.3
+
+
+def test_points_and_warmup_multiply() -> None:
+    schedule = Constant(eps_warmup=2, eps_points=[[0, 0.5], [1, 0.5]])
+    found = [eps_factor(schedule, step, 10, 4) for step in (0, 9, 19, 39)]
+    assert found == pytest.approx([0.025, 0.25, 0.5, 0.5])
+
+
+@pytest.mark.parametrize(
+    ("points", "warmup", "settled"),
+    [([], 0, 0), ([], 3, 3), ([[0, 0.2], [0.5, 1]], 0, 10), ([[0.5, 1], [0.8, 1]], 2, 2),
+     ([[0.1, 0], [0.2, 1], [0.9, 1]], 0, 4), ([[0, 0.5]], 0, 0)],
+)  # fmt: skip
+def test_eps_is_settled_after_the_last_line_that_is_not_flat(
+    points: list[list[float]], warmup: float, settled: float
+) -> None:
+    assert Constant(eps_points=points, eps_warmup=warmup).settled(20) == pytest.approx(settled)

@@ -54,6 +54,10 @@ FROM = ["--from", "runs/t/x"]
         ("oscillating", CONSTANT, [HALVES]),
         ("catastrophic_overfitting", {"attack": FGSM, **CONSTANT},
          ["steps=10", "start=uniform", "alpha=2.5*eps/steps", HALVES]),
+        ("catastrophic_overfitting", {"objective": "fgsm", **CONSTANT}, ["objective=pgd", HALVES]),
+        ("broken", {"objective": "free"}, ["objective=pgd"]),
+        ("broken", {"objective": "fgsm", "attack": {"steps": 1}},
+         ["objective=pgd", "steps=10"]),
         ("broken", {"attack": FGSM}, ["steps=10", "start=uniform", "alpha=2.5*eps/steps"]),
         ("weak", {"attack": {"steps": 15}}, ["steps=30", "evaluation.steps=60"]),
         ("too_short", {"training": {"epochs": 5}}, ["epochs=40"]),
@@ -96,7 +100,7 @@ def test_nothing_of_the_old_schedule_survives_in_a_suggested_one(tmp_path: Path)
     now = follow(made, str(found.command), tmp_path).config.schedule
     assert now.model_dump() == {
         "name": "piecewise", "milestones": [41, 51], "gamma": 0.1, "warmup": 4.5,
-        "eps_warmup": 0, "horizon": None,
+        "eps_warmup": 0, "eps_points": [], "alpha_points": [], "horizon": None,
     }  # fmt: skip
 
 

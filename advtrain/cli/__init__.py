@@ -13,6 +13,7 @@ import typer
 
 from advtrain.cli.answers import diagnose, report, status
 from advtrain.cli.catalogue import datasets, models, schema
+from advtrain.cli.evaluating import evaluate
 from advtrain.cli.sweeping import sweep
 from advtrain.cli.training import train
 from advtrain.errors import AdvtrainError
@@ -28,6 +29,7 @@ for command in (
     sweep,
     report,
     diagnose,
+    evaluate,
     status,
     models,
     datasets,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from advtrain.config.objectives import Fgsm, Free, resolve_alpha
 from advtrain.config.optimization import Piecewise
 from advtrain.config.schema import Config
 
@@ -11,15 +12,7 @@ Problem = tuple[tuple[str | int, ...], str]
 def contradictions(config: Config) -> list[Problem]:
     """Paths and sentences of what cannot be; empty if all is well."""
     found: list[Problem] = []
-    if config.attack.eps > 0:
-        try:
-            if config.attack.step_size <= 0:
-                alpha, size = config.attack.alpha, config.attack.step_size
-                found.append((
-                    ("attack", "alpha"), f"expected a step size > 0, but {alpha} is {size:g}"
-                ))  # fmt: skip
-        except ValueError as error:
-            found.append((("attack", "alpha"), str(error)))
+    found += _no_steps(config)
     if config.evaluation.steps < config.attack.steps:
         given = "steps" in config.evaluation.model_fields_set  # else the other key is the cause
         found.append((
@@ -46,6 +39,23 @@ def contradictions(config: Config) -> list[Problem]:
             found.append((
                 ("schedule", key), f"expected at most the schedule's {config.horizon} epochs"
             ))  # fmt: skip
+    return found
+
+
+def _no_steps(config: Config) -> list[Problem]:
+    """Step sizes that are not above 0 at the config's eps."""
+    found: list[Problem] = []
+    eps, keys = config.attack.eps, config.objective
+    sizes = {"attack": (config.attack.alpha, config.attack.steps)}
+    if isinstance(keys, Fgsm | Free):
+        sizes["objective"] = (keys.step if isinstance(keys, Fgsm) else keys.alpha, 1)
+    for section, (alpha, steps) in sizes.items() if eps > 0 else ():
+        try:
+            if (size := resolve_alpha(alpha, eps, steps)) <= 0:
+                text = f"expected a step size > 0, but {alpha} is {size:g}"
+                found.append(((section, "alpha"), text))
+        except ValueError as error:
+            found.append(((section, "alpha"), str(error)))
     return found
 
 

@@ -68,8 +68,8 @@ class _Schedule(Section):
         0.0, description="epochs over which the training attack's eps rises linearly from 0"
     )
     eps_points: list[Point] = Field(
-        [], description="[[time, factor], ...]: factor of the training attack's eps, linear between "
-        "these times, which are fractions of the horizon; alpha scales with it",
+        [], description="[[time, factor], ...]: factor of the training attack's eps, linear "
+        "between these times, which are fractions of the horizon; alpha scales with it",
     )  # fmt: skip
     alpha_points: list[Point] = Field(
         [], description="[[time, factor], ...]: factor of the training attack's step size, beside "

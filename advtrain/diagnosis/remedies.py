@@ -99,7 +99,12 @@ def _stronger_attack(case: Case) -> Remedy:
 
 
 def _multi_step(case: Case) -> Remedy:
-    stronger = _stronger_attack(case)
+    stronger, config = _stronger_attack(case), case.config
+    if config is not None and config.objective.name in ("fgsm", "free"):
+        many = [] if config.attack.steps > 1 else stronger.overrides
+        return Remedy(
+            "train on an attack of several steps", ["objective=pgd", *many, *_settle(case)]
+        )
     return Remedy(stronger.text, [*stronger.overrides, *_settle(case)])
 
 

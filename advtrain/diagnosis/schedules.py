@@ -100,7 +100,10 @@ def piecewise(case: Case, milestones: list[int] | list[float], **changes: float)
 
     A section of the name that it had merges, so that whatever is not written here would stay.
     """
-    warm = {"warmup": case.warmup, "eps_warmup": case.eps_warmup} | changes
+    warm: dict[str, object] = {"warmup": case.warmup, "eps_warmup": case.eps_warmup, **changes}
+    for name in ("eps_points", "alpha_points"):  # fractions of the horizon, whichever it is
+        if case.config and (points := getattr(case.config.schedule, name)):
+            warm[name] = points
     drops = ", ".join(f"{m:g}" if m < 1 else str(m) for m in milestones)
     keys = ", ".join(f"{key}: {exact(value)}" for key, value in warm.items())
     return f"schedule={{name: piecewise, milestones: [{drops}], gamma: 0.1, {keys}, horizon: null}}"

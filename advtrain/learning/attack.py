@@ -34,7 +34,8 @@ def pgd(
     """Adversarial examples `x_adv` of the shape of `x`, in the eps ball around it and in [0, 1].
 
     x: (n, ...) floats in [0, 1]; y: (n,) class indices, or (n, classes) probabilities to part from;
-    `start` may be a point of one's own; `generator` draws the uniform start, on x's device. Parameter gradients and training flags are left as they were; buffers too unless
+    `start` may be a point of one's own; `generator` draws the uniform start, on x's device.
+    Parameter gradients and training flags are left as they were; buffers too unless
     `model_mode` is "train". FGSM (Goodfellow et al. 2015) is one step of alpha = eps from zero.
     """
     if isinstance(start, Tensor):
@@ -70,8 +71,7 @@ def single_step(
     begin = uniform_start(x, norm, noise * eps, generator)
     with mode(model, model_mode):
         # A ball around the start that the step cannot leave.
-        moved = ascend(model, begin, y, begin, norm=norm, eps=alpha, alpha=alpha, steps=1)
-    return moved
+        return ascend(model, begin, y, begin, norm=norm, eps=alpha, alpha=alpha, steps=1)
 
 
 def ascend(

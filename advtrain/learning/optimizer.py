@@ -39,4 +39,5 @@ def averaged(model: nn.Module, decay: float) -> AveragedModel:
 
     The first update copies the model; each later one keeps `decay` of the average.
     """
-    return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+    update = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+    return AveragedModel(model, multi_avg_fn=update, use_buffers=True)

@@ -47,13 +47,13 @@ def probe(model: nn.Module, images: Images, config: Config, record: EpochRecord)
             record.probe_robust_loss_2x = float((doubled - _least(clean[0], target)).mean())
         grad, logits = gradients(model, x_adv, target)
         cosine = alignment(gradients(model, x, y)[0], gradients(model, starts[0], y)[0])
+        hit = judge(model, x_adv, y)[1]
     if len(cosine):
         record.grad_alignment = float(cosine.mean())
     record.fosc_train = float(fosc(x_adv, x, grad, norm=attack.norm, eps=attack.eps).mean())
     record.probe_clean_loss, record.probe_robust_loss = (
         float((loss - _least(clean[0], target)).mean()) for loss in (clean[0], robust[0])
     )
-    hit = judge(model, x_adv, y)[1]
     record.probe_robust_acc, record.probe_pgd_acc = (
         float(hits.float().mean()) for hits in (hit, pgd)
     )

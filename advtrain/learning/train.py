@@ -57,7 +57,8 @@ def train_epochs(
         record = train_epoch(network, optimizer, data, config, progress, tick, average)
         if record.finite:
             measure(model, measured_on, config, record, progress, average)
-            if not progress.stopped and (reason := hopeless(record)):
+            last = progress.epoch == config.training.epochs or bool(progress.stopped)
+            if not last and (reason := hopeless(record)):
                 progress.stopped = reason
                 measure(model, measured_on, config, record, progress, average)  # now on all images
         else:
@@ -99,19 +100,17 @@ def train_epoch(
             for group in optimizer.param_groups:
                 group["lr"] = lr
             outcome = partial(objective.loss, model, batch, x_adv)
-            with weights(model, outcome, keys, step / steps):
-                loss, robust_logits = outcome()
-                optimizer.zero_grad()
-                loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-            grad_norm = clip(model, config.optimizer.clip_norm)
-            optimizer.step()
+            loss, robust_logits, grad_norm = descend(
+                model, optimizer, outcome, config, step / steps
+            )
             if average is not None:
                 average.update_parameters(model)
             progress.step += 1
             tally.add(loss, robust_logits, y, grad_norm)
 
         tick(number + 1, len(batches))
-        progress.bad_batch = tally.first_bad(final=number + 1 == len(batches))
+        first_bad = tally.first_bad(final=number + 1 == len(batches))
+        progress.bad_batch = -(-first_bad // replays)  # it counts each replay
         if progress.bad_batch:
             break
     progress.epoch = epoch
@@ -122,6 +121,23 @@ def train_epoch(
     if not record.finite and not progress.bad_batch:  # the last step made the weights so
         progress.bad_batch = len(batches)
     return record
+
+
+def descend(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    outcome: Callable[[], Outcome],
+    config: Config,
+    epochs: float,
+) -> tuple[Tensor, Tensor | None, Tensor]:
+    """One step down a loss, `epochs` after the beginning: loss, robust logits, gradient's norm."""
+    with weights(model, outcome, config.objective, epochs):
+        loss, robust_logits = outcome()
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    grad_norm = clip(model, config.optimizer.clip_norm)
+    optimizer.step()
+    return loss, robust_logits, grad_norm
 
 
 def fast(model: nn.Module, keys: Training) -> nn.Module:
@@ -168,11 +184,12 @@ def batches_of(count: int, size: int, seed: int, epoch: int, replays: int = 1) -
 def check_replays(config: Config, images: int) -> None:
     """SettingError where an epoch of `free` would have no batch."""
     replays, size = getattr(config.objective, "replays", 1), config.training.batch_size
-    if replays > max(1, images // size):
+    batches = len(batches_of(images, size, config.seed, 1))
+    if replays > batches:
         raise SettingError(
             "objective.replays",
-            f"{replays}, but {images} training images make only {max(1, images // size)} batches "
-            f"of {size}; expected at most as many",
+            f"{replays}, but {images} training images make only {batches} batches of {size}; "
+            "expected at most as many",
         )
 
 

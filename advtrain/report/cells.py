@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 
 from advtrain.config.expressions import number
 from advtrain.config.grid import short_key
+from advtrain.report.choices import folded, spelled_out
 from advtrain.report.gather import CSV_STATE, Entry, Side
 
 _DEFAULT = "-"  # shown where a config has no such key
@@ -60,11 +61,14 @@ class Map:
 def cells_of(sides: Sequence[Side]) -> tuple[list[Axis], list[Cell]]:
     """The axes, and every side's cells in the order of their positions."""
     groups = [group for i, side in enumerate(sides) for group in _grouped(i, side.entries)]
-    axes = _axes([(side, entries[0]) for side, entries in groups])
+    told = folded([entries[0].values for _, entries in groups])
+    leads = [replace(entries[0], values=values)
+             for (_, entries), values in zip(groups, told, strict=True)]  # fmt: skip
+    axes = _axes([(side, lead) for (side, _), lead in zip(groups, leads, strict=True)])
     order = {axis.name: {label: i for i, label in enumerate(axis.labels)} for axis in axes}
     made: list[Cell] = []
-    for side, entries in groups:
-        at = {axis.name: label for axis in axes if (label := _position(axis, entries[0]))}
+    for (side, entries), lead in zip(groups, leads, strict=True):
+        at = {axis.name: label for axis in axes if (label := _position(axis, lead))}
         label = ", ".join(f"{key} {value}" for key, value in at.items()) or _name(entries)
         made.append(Cell("", plain(label), side, tuple(entries), at))
     made.sort(key=lambda cell: (cell.side, *(order[a.name].get(cell.at.get(a.name, ""), -1)
@@ -120,7 +124,7 @@ def _grouped(side: int, entries: Iterable[Entry]) -> list[tuple[int, list[Entry]
         if entry.state == CSV_STATE or not entry.values:
             groups[entry.path] = [entry]
         elif entry.config is None:
-            waiting.append(entry)
+            waiting.append(replace(entry, values=spelled_out(entry.values)))
         else:
             carried = entry.result.table.carried if entry.result.table else 0
             key = (entry.config.name, carried, *sorted(entry.values.items()))
@@ -170,14 +174,19 @@ def _axes(groups: Sequence[tuple[int, Entry]]) -> list[Axis]:
         labels = dict.fromkeys(columns[alike[0]])
         typed = tuple(short_key(tuple(key.split("."))) for key in alike)
         axes.append(Axis(tuple(_choice(key) for key in typed), _sorted(labels)))
-    if not configured:  # nothing has begun: what the sweep's table says
-        waiting = [entry.values for _, entry in groups if entry.values]
-        keys = dict.fromkeys(key for values in waiting for key in values)
-        told = {key: [values.get(key, _DEFAULT) for values in waiting] for key in keys}
-        axes = [
-            Axis((key,), _sorted({_canonical(v): v for v in reversed(found)}.values()))
-            for key, found in told.items()
-        ]
+    return axes if configured else _awaited([e.values for _, e in groups if e.values])
+
+
+def _awaited(rows: Sequence[Mapping[str, str]]) -> list[Axis]:
+    """The axes where nothing has begun: what the sweep's table says."""
+    axes = []
+    for key in dict.fromkeys(key for row in rows for key in row):
+        labels: dict[str | float, str] = {}  # each in its first spelling
+        for row in rows:
+            labels.setdefault(_canonical(row.get(key, _DEFAULT)), row.get(key, _DEFAULT))
+        if len(labels) > 1 or not key.startswith("objective."):
+            typed = short_key(tuple(key.split(".")))
+            axes.append(Axis((_choice(typed),), _sorted(labels.values())))
     return axes
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from advtrain.report.cells import Cell, differing
-from advtrain.report.numbers import best, final, summary
+from advtrain.report.numbers import best, final, student, summary
 
 COLUMN = "test_robust_acc"
 _MOMENTS = {"last": final, "best": best}
@@ -134,12 +134,5 @@ def _interval(
         spread = sum(p * p / (len(s) - 1) for p, s in zip(parts, (first, second), strict=True))
         least = float(min(len(first), len(second)) - 1)
         freedom = sum(parts) ** 2 / spread if spread else least
-    half = _student(freedom) * error
+    half = student(freedom) * error
     return paired, middle, (middle - half, middle + half)
-
-
-def _student(freedom: float) -> float:
-    """The 97.5% quantile of Student's t."""
-    from scipy.special import stdtrit
-
-    return float(stdtrit(freedom, 0.975))

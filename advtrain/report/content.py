@@ -30,6 +30,7 @@ from advtrain.report.numbers import (
     summary,
 )
 from advtrain.report.outcome import OUTCOMES
+from advtrain.report.strengths import strengths, told
 
 # What the figures draw over the epochs.
 CURVES = (
@@ -48,6 +49,7 @@ def _peak(entry: Entry, column: str) -> float | None:
 
 _MOMENTS: dict[str, Moment] = {"last": final, "best": best, "oracle": _peak}
 _FIGURES = ("test_clean_acc", "test_robust_acc")  # of which last, best and oracle are told
+_AVERAGED = ("ema_test_clean_acc", "ema_test_robust_acc")  # of averaged weights, last alone
 
 
 @dataclass(frozen=True)
@@ -148,7 +150,10 @@ def _cell(cell: Cell, common_eps: Sequence[float]) -> dict[str, Any]:
     low, high = wilson(counts["converged"], counts["judged"])
     labels = table.labels if table else None
     moments = {
-        moment: {name: over(cell.entries, of, name) for name in _FIGURES}
+        moment: {
+            name: over(cell.entries, of, name)
+            for name in (*_FIGURES, *(_AVERAGED if moment == "last" else ()))
+        }
         for moment, of in _MOMENTS.items()
     }  # fmt: skip
     bands = {name: found for name in CURVES if (found := band(cell.entries, name))}
@@ -167,6 +172,7 @@ def _cell(cell: Cell, common_eps: Sequence[float]) -> dict[str, Any]:
         **{m: {name: asdict(one) for name, one in of.items()} for m, of in moments.items()},
         "at_eps": {f"{eps:g}": asdict(at_eps(cell, eps)) for eps in common_eps},
         "bands": {name: _band(one) for name, one in bands.items()},
+        "evaluations": [one.to_json() for one in strengths([e.evaluations for e in cell.entries])],
         "runs": [_run(entry) for entry in cell.entries],
         "config": dict(cell.lead.values),
     }
@@ -217,6 +223,7 @@ def _run(entry: Entry) -> dict[str, Any]:
         "oracle_epoch": peak[0] if peak else None,
         "segments": [int(table.epoch[row]) for row in starts] if table is not None else [],
         "verdict": entry.result.verdict.to_json(),
+        "evaluations": [told(one) for one in entry.evaluations],
         "curves": {name: _finite(entry.columns[name]) for name in CURVES if name in entry.columns},
         "epoch": table.epoch.tolist() if table is not None else [],
         "seconds": sum(s["seconds"] for s in sessions if _number(s.get("seconds"))) or None,
@@ -241,17 +248,17 @@ def _reference(reference: Reference) -> dict[str, Any]:
 def _notes(report: Report) -> list[str]:
     """What a reader has to know of the input: each once, with how many it is about."""
     copies = [plain(path.name) for side in report.sides for path in side.copies]
-    told: dict[str, int] = {}
+    found: dict[str, int] = {}
     if copies:
-        told[f"copies of other runs, left out: {', '.join(copies[:5])}, {len(copies)} in all"] = 1
+        found[f"copies of other runs, left out: {', '.join(copies[:5])}, {len(copies)} in all"] = 1
     for entry in report.entries:
         if entry.result.table is None and entry.state != WAITING:
-            told.setdefault(f"{plain(entry.path.name)}: {plain(entry.result.verdict.headline)}", 1)
-        for note in entry.result.verdict.notes:
-            told[note] = told.get(note, 0) + 1
+            found.setdefault(f"{plain(entry.path.name)}: {plain(entry.result.verdict.headline)}", 1)
+        for note in (*entry.result.verdict.notes, *map(plain, entry.notes)):
+            found[note] = found.get(note, 0) + 1
     several = len(report.entries) > 1
     return [f"{n} of {len(report.entries)}: {text}" if several and n > 1 else text
-            for text, n in told.items()]  # fmt: skip
+            for text, n in found.items()]  # fmt: skip
 
 
 def _finite(values: Sequence[float] | np.ndarray[Any, Any]) -> list[float | None]:

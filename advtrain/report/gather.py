@@ -16,8 +16,10 @@ from advtrain.diagnosis.table import Floats
 from advtrain.diagnosis.verdict import unjudged
 from advtrain.errors import AdvtrainError
 from advtrain.records import COLUMNS
+from advtrain.report.evaluations import evaluations_of
 from advtrain.store.csv_cells import read_cells
 from advtrain.store.curves import read_curves
+from advtrain.store.evaluations import EvaluationRow
 from advtrain.store.metrics import CURVE_COLUMNS
 from advtrain.store.run import read_object
 from advtrain.store.status import is_run, read_status
@@ -25,7 +27,10 @@ from advtrain.store.status import is_run, read_status
 CSV_STATE = "csv"  # instead of a run's state
 WAITING = "queued"
 # Shown, though no verdict rests on them.
-_BESIDE = ("grad_norm", "weight_norm", "images_per_second", "seconds")
+_BESIDE = (
+    "grad_norm", "weight_norm", "images_per_second", "seconds",
+    "ema_test_clean_acc", "ema_test_robust_acc",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -35,7 +40,8 @@ class Entry:
     `state` is as `advtrain status` shows it, or `csv`. `columns` are those of the table and the
     measurements that bear on no verdict, a value an epoch. `values` are the config's keys as one
     types them, without seed, name and paths; of a run that has not begun, the swept ones alone.
-    `curve_eps` are rows of eps, robust loss, robust accuracy, images.
+    `curve_eps` are rows of eps, robust loss, robust accuracy, images; `evaluations` those of
+    evaluation.csv, and `notes` what was wrong with that file.
     """
 
     path: Path
@@ -49,6 +55,8 @@ class Entry:
     columns: Mapping[str, Floats] = field(default_factory=dict)
     curve_eps: tuple[tuple[float, float, float, int], ...] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    evaluations: tuple[EvaluationRow, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -156,6 +164,7 @@ def _entry(result: Result) -> Entry:
         return Entry(path, result, CSV_STATE, error, columns=columns)
     status = read_status(path)
     config = table.config if table else _config(path)
+    evaluations, notes = evaluations_of(path)
     return Entry(
         path,
         result,
@@ -168,6 +177,8 @@ def _entry(result: Result) -> Entry:
         columns=dict(table.columns) | _beside(path / "metrics.csv") if table else {},
         curve_eps=tuple(_curve_eps(path / "curve_eps.csv")),
         provenance=read_object(path / "provenance.json"),
+        evaluations=evaluations,
+        notes=notes,
     )
 
 

@@ -141,3 +141,10 @@ def _known(entry: Entry, column: str) -> tuple[NDArray[np.int64], Floats] | None
     values = entry.columns[column]
     finite = np.isfinite(values)
     return (table.epoch[finite], values[finite]) if finite.any() else None
+
+
+def student(freedom: float) -> float:
+    """The 97.5% quantile of Student's t."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(freedom, 0.975))

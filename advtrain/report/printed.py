@@ -12,6 +12,7 @@ from rich.text import Text
 
 from advtrain.answer import ASCII, GLYPHS, STYLES
 from advtrain.report.outcome import OUTCOMES
+from advtrain.report.strengths import by_place, headline
 
 _CONVERGED = {"converged": True, "not_converged": False, "undecided": None}
 _SHOWN = 4  # cells without a counterpart that are named
@@ -25,14 +26,12 @@ def print_report(content: Mapping[str, Any], console: Console) -> None:
     for name in ("", "cell", "robust", "best", "clean", "converge", ""):
         numbers = name in ("robust", "best", "clean", "converge")
         table.add_column(name, justify="right" if numbers else "left", no_wrap=True)
-    several = len(content["sides"]) > 1
     for cell in content["cells"]:
-        label = f"{'AB'[cell['side']]}: {cell['label']}" if several else cell["label"]
         figures = [cell["last"]["test_robust_acc"], cell["best"]["test_robust_acc"],
                    cell["last"]["test_clean_acc"]]  # fmt: skip
         table.add_row(
             _glyph(cell["outcome"], console),
-            Text(label),
+            Text(_called(cell, content)),
             *(Text(spread(one)) for one in figures),
             f"{cell['converged']}/{len(cell['runs'])}",
             Text(cell["headline"] if len(cell["runs"]) == 1 else _unlike(cell)),
@@ -41,6 +40,7 @@ def print_report(content: Mapping[str, Any], console: Console) -> None:
     free = console.options.update(width=100_000)
     console.width = max(console.width, Measurement.get(console, free, table).maximum)
     console.print(table, soft_wrap=True)
+    _print_evaluations(content, console)
     if content["comparison"]:
         _print_differences(content, console)
     for one in content["bands"]:
@@ -50,11 +50,35 @@ def print_report(content: Mapping[str, Any], console: Console) -> None:
     say(content["page"], console)
 
 
+def _called(cell: Mapping[str, Any], content: Mapping[str, Any]) -> str:
+    """The cell's label, of two sides with the side."""
+    several = len(content["sides"]) > 1
+    return f"{'AB'[cell['side']]}: {cell['label']}" if several else str(cell["label"])
+
+
+def _print_evaluations(content: Mapping[str, Any], console: Console) -> None:
+    """A line a cell that `advtrain evaluate` has measured."""
+    told = [cell for cell in content["cells"] if cell["evaluations"]]
+    if told:
+        say("evaluation, ± sd over seeds or, of one seed, standard error", console, "bold")
+    for cell in told:
+        parts = []
+        for by in by_place(cell["evaluations"]):
+            of = next(iter(by.values()))
+            ema = ", averaged weights" if of["weights"] == "ema" else ""
+            figures = [f"{name} {spread(one)}" for name, one in by.items() if headline(name)]
+            parts.append(f"{of['checkpoint']}{ema}, eps {of['eps']:.4g}: {', '.join(figures)}")
+        count = sum(len(one["warnings"]) for one in cell["evaluations"])
+        warned = f" ({count} {'warning' if count == 1 else 'warnings'})" if count else ""
+        say(f"  {_called(cell, content)}, {'; '.join(parts)}{warned}", console)
+
+
 def spread(one: Mapping[str, Any]) -> str:
-    """A summary over seeds."""
+    """A summary over seeds; of a single evaluated one with its standard error."""
     if one["mean"] is None:
         return "-"
-    more = f" ±{100 * one['sd']:.1f}" if one["sd"] is not None else ""
+    found = one["sd"] if one["sd"] is not None else one.get("se")
+    more = f" ±{100 * found:.1f}" if found is not None else ""
     return f"{100 * one['mean']:.1f}{more}"
 
 

@@ -22,6 +22,8 @@ def tables(content: Mapping[str, Any]) -> dict[str, bytes]:
     rows = {"cells": _cells(content), "runs": _runs(content)}
     if content["comparison"]:
         rows["differences"] = list(content["comparison"]["differences"])
+    if evaluations := _evaluations(content):
+        rows["evaluations"] = evaluations
     files: dict[str, bytes] = {}
     for name, found in rows.items():
         files[f"{name}.csv"] = _csv(found)
@@ -33,6 +35,8 @@ def tables(content: Mapping[str, Any]) -> dict[str, bytes]:
 def _cells(content: Mapping[str, Any]) -> list[Row]:
     """A row a cell: where it stands, its verdicts, its accuracies over seeds."""
     several = len(content["sides"]) > 1
+    averaged = any(cell["last"][name]["seeds"] for cell in content["cells"]
+                   for name in ("ema_test_clean_acc", "ema_test_robust_acc"))  # fmt: skip
     found = []
     for cell in content["cells"]:
         row: Row = {"side": content["sides"][cell["side"]]["name"]} if several else {}
@@ -43,6 +47,9 @@ def _cells(content: Mapping[str, Any]) -> list[Row]:
         for moment, kind in (("last", "clean"), ("last", "robust"), ("best", "robust")):
             one = cell[moment][f"test_{kind}_acc"]
             row |= {f"{moment}_{kind}_acc": one["mean"], f"{moment}_{kind}_sd": one["sd"]}
+        for kind in ("clean", "robust") if averaged else ():
+            one = cell["last"][f"ema_test_{kind}_acc"]
+            row |= {f"ema_{kind}_acc": one["mean"], f"ema_{kind}_sd": one["sd"]}
         found.append(row | {"headline": cell["headline"]})
     return found
 
@@ -63,6 +70,22 @@ def _runs(content: Mapping[str, Any]) -> list[Row]:
                 | {"best_epoch": run["best_epoch"], "epochs": run["epochs"], "path": run["path"]}
             )  # fmt: skip
     return found
+
+
+def _evaluations(content: Mapping[str, Any]) -> list[Row]:
+    """A row a cell, checkpoint, weights, ball and attack."""
+    several = len(content["sides"]) > 1
+    return [
+        ({"side": content["sides"][cell["side"]]["name"]} if several else {})
+        | {"cell": cell["label"]}
+        | {name: one[name] for name in ("checkpoint", "weights", "norm", "eps", "attack")}
+        | {"images": "/".join(map(str, one["images"])), "seeds": one["seeds"]}
+        | {"mean_acc": one["mean"], "mean_sd": one["sd"]}
+        | {name: one[name] for name in ("se", "low", "high")}
+        | {"warnings": "; ".join(one["warnings"])}
+        for cell in content["cells"]
+        for one in cell["evaluations"]
+    ]
 
 
 def _curves(content: Mapping[str, Any]) -> list[Row]:
@@ -100,7 +123,7 @@ def _latex(rows: Sequence[Row]) -> bytes:
     return re.sub(r"^\[", "{[}", text, flags=re.MULTILINE).encode()  # no length of the line before
 
 
-_FRACTIONS = ("a", "b", "difference", "low", "high")  # of differences.csv
+_FRACTIONS = ("a", "b", "difference", "se", "low", "high")  # of differences and evaluations
 
 
 def _told(value: Any) -> Any:

@@ -65,4 +65,6 @@ def label(config: Config) -> str:
 
 
 def _short(value: Any) -> str:
+    if isinstance(value, dict):  # a section: its name, then its keys
+        return "".join(f"_{'' if key == 'name' else key}{_short(v)}" for key, v in value.items())
     return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -12,7 +12,7 @@ from advtrain.learning.attack import project, steepest
 from advtrain.learning.objectives.batch import Batch
 
 
-def replayed(_: nn.Module, batch: Batch) -> Iterator[Tensor]:
+def replayed(model: nn.Module, batch: Batch) -> Iterator[Tensor]:
     """The batch `replays` times, its perturbation ascending the gradient of each descent (alg. 1).
 
     Each yielded tensor is a leaf: whoever takes it descends the loss at it, whose backward pass

@@ -46,4 +46,5 @@ def alignment(here: Tensor, there: Tensor) -> Tensor:
     known = (sizes[0] > 0) & (sizes[1] > 0)
     # Scaled, lest the squares of tiny gradients vanish.
     a, b = (each[known] / size[known, None] for each, size in zip((a, b), sizes, strict=True))
-    return (a * b).sum(1) / (a.norm(dim=1) * b.norm(dim=1))
+    cosine: Tensor = (a * b).sum(1) / (a.norm(dim=1) * b.norm(dim=1))
+    return cosine

@@ -1,4 +1,5 @@
-"""TRADES (Zhang et al. 2019, "Theoretically Principled Trade-off between Robustness and Accuracy")."""
+"""TRADES (Zhang et al. 2019, "Theoretically Principled Trade-off between Robustness and
+Accuracy")."""
 
 from __future__ import annotations
 
@@ -46,7 +47,8 @@ def trades(model: nn.Module, batch: Batch, x_adv: Tensor) -> Outcome:
     """
     keys, clean = batch.keys, model(batch.x)
     logits = model(x_adv)
-    p = clean.softmax(1)
-    divergence = F.kl_div(logits.log_softmax(1), p, reduction="batchmean")
+    # In logarithms, whose slope is finite where a probability rounds to 0.
+    said = clean.log_softmax(1)
+    divergence = F.kl_div(logits.log_softmax(1), said, reduction="batchmean", log_target=True)
     natural = F.cross_entropy(clean, batch.y, label_smoothing=keys.label_smoothing)
     return Outcome(natural + keys.beta * divergence, logits)

@@ -15,7 +15,18 @@ from markupsafe import Markup
 from advtrain.report.outcome import OUTCOMES
 from advtrain.report.page import theme
 from advtrain.report.page.inline_svg import Styles, inline
-from advtrain.report.page.wording import FILTERS, grouped, made, rules, seeds, tooltip, whose
+from advtrain.report.page.wording import (
+    FILTERS,
+    averaged,
+    evaluated,
+    grouped,
+    interval,
+    made,
+    rules,
+    seeds,
+    tooltip,
+    whose,
+)
 
 if TYPE_CHECKING:
     from advtrain.report.drawing import Drawn, Panel
@@ -50,6 +61,7 @@ def page(content: Mapping[str, Any], drawn: Mapping[str, Drawn], tables: Sequenc
         tables=sorted(tables),
         many=len(cells) > _OPEN,
         made=made(content),
+        evaluated=evaluated(content),
         css=Markup(theme.css() + css + styles.css),
         js=Markup(js),
         js_hash=base64.b64encode(hashlib.sha256(js.encode()).digest()).decode(),
@@ -67,7 +79,10 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= FILTERS | {"embedded": _embedded}
-    environment.globals |= {"grouped": grouped, "rules": rules, "seeds": seeds, "whose": whose}
+    environment.tests["averaged"] = averaged
+    environment.globals |= {
+        "grouped": grouped, "interval": interval, "rules": rules, "seeds": seeds, "whose": whose
+    }  # fmt: skip
     return environment
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from advtrain.report.outcome import OUTCOMES
+from advtrain.report.strengths import by_place, headline, rank
 
 AXES = {"inner": "attack", "train": "training", "held_out": "held-out", "level": "level"}
 
@@ -77,6 +78,43 @@ def made(content: Mapping[str, Any]) -> dict[str, Any]:
         "checksums": _distinct(run["dataset_checksum"] for cell in cells for run in cell["runs"]),
         "commands": _distinct(row["command"] for row in rows),
     }
+
+
+def evaluated(content: Mapping[str, Any]) -> dict[str, Any]:
+    """The cells under the attacks that most are told by: columns, and a row a cell and ball."""
+    told = [cell["evaluations"] for cell in content["cells"]]
+    known = {one["attack"] for of in told for one in of}
+    attacks = sorted(filter(headline, known), key=rank)
+    rows = []
+    for cell in content["cells"]:
+        for by in by_place(cell["evaluations"]):
+            shown = [one for name, one in by.items() if name in attacks]
+            if shown:
+                counts = sorted({one["seeds"] for one in shown})
+                rows.append({"cell": cell, "of": shown[0], "by": by,
+                             "seeds": ", ".join(map(str, counts))})  # fmt: skip
+    return {
+        "attacks": attacks,
+        "rows": rows,
+        "warned": any(one["warnings"] for of in told for one in of),
+        "common_eps": set.intersection(*({one["eps"] for one in of} for of in told)),
+    }
+
+
+def averaged(cell: Mapping[str, Any]) -> bool:
+    """Whether averaged weights were measured, too."""
+    return any(cell["last"][f"ema_test_{kind}_acc"]["seeds"] for kind in ("clean", "robust"))
+
+
+def interval(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The title of a column of intervals: how they were made."""
+    over = "mean ± t sd/√n over seeds"
+    single = {one["seeds"] == 1 for one in rows}
+    if single == {True}:
+        return "95% interval (Wilson, over images)"
+    if single == {False}:
+        return f"95% interval ({over})"
+    return f"95% interval (n = 1: Wilson, over images; else {over})"
 
 
 def _row(cell: Mapping[str, Any], run: Mapping[str, Any]) -> dict[str, Any]:
