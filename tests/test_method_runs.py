@@ -141,6 +141,17 @@ def test_eps_follows_its_points_and_shows_in_its_column(tiny: Path, tmp_path: Pa
     assert ahead.metrics.eps.tolist() == pytest.approx([0.02, 0.02, 0.04, 0.06])
 
 
+def test_alpha_points_scale_the_steps_and_not_the_ball(tiny: Path, tmp_path: Path) -> None:
+    keys = ["epochs=2", "steps=1"]
+    halved = train(load_config(tiny, [*keys, "alpha=eps", "alpha_points=[[0, 0.5]]"]), tmp_path)
+    small = train(load_config(tiny, [*keys, "alpha=eps/2"]), tmp_path)
+    assert halved.metrics.eps.tolist() == small.metrics.eps.tolist() == [0.1, 0.1]
+    for name in ("train_robust_loss", "weight_norm", "test_robust_loss"):
+        assert halved.metrics[name].tolist() == pytest.approx(small.metrics[name].tolist())
+    whole = train(load_config(tiny, [*keys, "alpha=eps"]), tmp_path).metrics
+    assert whole.train_robust_loss[0] > 1.001 * small.metrics.train_robust_loss[0]
+
+
 def test_without_eps_the_attack_trains_on_the_images(tiny: Path, tmp_path: Path) -> None:
     keys = ["epochs=2", "eps_points=[[0, 0]]"]
     run = train(load_config(tiny, keys), tmp_path / "runs")
