@@ -48,7 +48,7 @@ def full_eps(config: Config) -> int:
     return next(
         epoch
         for epoch in itertools.count(1)
-        if eps_factor(config.schedule, (epoch - 1) * BATCHES, BATCHES) == 1
+        if eps_factor(config.schedule, (epoch - 1) * BATCHES, BATCHES, config.horizon) == 1
     )
 
 

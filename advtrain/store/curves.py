@@ -98,7 +98,7 @@ def _positions(cells: Cells, renamed: Mapping[str, str]) -> dict[str, int]:
         where[ours] = header.index(theirs)
     if not where.keys() & {*_LOSSES, *_ACCURACIES}:
         curves = (name for name in COLUMNS if name in _LOSSES + _ACCURACIES)
-        ours = ", ".join(name for name in curves if not name.startswith("probe_"))
+        ours = ", ".join(name for name in curves if not name.startswith(("probe_", "ema_")))
         raise AdvtrainError(
             f"{file}: no column of a loss or an accuracy among {_listed(header)}; name them, as "
             f"in --columns train_robust_loss=COLUMN (ours: {ours}, ...)"
