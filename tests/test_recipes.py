@@ -19,7 +19,12 @@ RECIPES = {path.stem: path for path in sorted((ROOT / "configs" / "recipes").glo
 SWEEPS = {name for name, path in RECIPES.items() if "\nsweep:" in path.read_text()}
 TRAINED = sorted(RECIPES.keys() - SWEEPS)
 
-RUNS = {"andriushchenko_co": 20, "andriushchenko_gradalign": 5, "fashion_methods": 21}
+RUNS = {
+    "andriushchenko_co": 20,
+    "andriushchenko_gradalign": 5,
+    "fashion_methods": 21,
+    "fashion_co": 9,
+}
 
 # Clean / PGD / AutoAttack, spelled out once more and independently.
 PUBLISHED = {
