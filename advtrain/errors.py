@@ -38,6 +38,10 @@ class RunFailed(AdvtrainError):
     exit_code = 1
 
 
+class Superseded(RunFailed):
+    """A later attempt has taken the run over."""
+
+
 class Interrupted(AdvtrainError):
     """The user stopped a command; a run that it began can go on later."""
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +16,11 @@ from advtrain.config.checks import cautions
 from advtrain.config.identity import to_yaml
 from advtrain.config.schema import Config
 from advtrain.console import duration
+from advtrain.errors import AdvtrainError
+from advtrain.jobs import Job, disagreement, in_queue
 from advtrain.store.naming import locate
 from advtrain.store.run import Run
-from advtrain.store.status import read_status
+from advtrain.store.status import Status, read_status
 
 
 def print_resolved(config: Config, runs_dir: Path, from_run: Path | None) -> None:
@@ -58,13 +62,15 @@ def print_plan(config: Config, runs_dir: Path, from_run: Path | None, resume: st
 
 def status_json(runs: list[Run]) -> dict[str, Any]:
     """The object of `advtrain status --json`."""
-    return {"runs": [_run_json(run) for run in runs]}
+    queue = Queue.of(runs)
+    return {"runs": [_run_json(run, queue) for run in runs]}
 
 
-def _run_json(run: Run) -> dict[str, Any]:
+def _run_json(run: Run, queue: Queue) -> dict[str, Any]:
     status = read_status(run.dir)
     if status is None:
         return {"run_dir": str(run.dir), "state": "unreadable"}
+    job = queue.jobs.get(status.job)
     return {
         "run_dir": str(run.dir),
         "state": status.shown,
@@ -75,35 +81,77 @@ def _run_json(run: Run) -> dict[str, Any]:
         "heartbeat": status.heartbeat,
         "stopped": status.stopped,
         "error": status.error,
+        "job": status.job or None,
+        "queue": job and job.shown,
+        "disagreement": queue.disagreement(status) or None,
         "last": run.to_json()["last"],
     }
 
 
+@dataclass(frozen=True)
+class Queue:
+    """What Slurm says of the jobs of runs; None where it cannot be asked."""
+
+    jobs: dict[str, Job]
+    unknown: str = ""  # why it cannot be asked
+
+    @classmethod
+    def of(cls, runs: list[Run]) -> Queue:
+        """Asked of all jobs whose runs are not finished; not at all where there are none."""
+        statuses = [read_status(run.dir) for run in runs]
+        ids = {s.job for s in statuses if s and s.job and s.state != "finished"}
+        try:
+            return cls(in_queue(ids))
+        except AdvtrainError as error:
+            return cls({}, str(error))
+
+    def disagreement(self, status: Status) -> str:
+        """See `jobs.disagreement`; empty where nothing is known."""
+        return "" if self.unknown else disagreement(status, self.jobs.get(status.job))
+
+    def shown(self, status: Status) -> str:
+        """The cell of a run's job."""
+        if not status.job or status.state == "finished":
+            return ""
+        if self.unknown:
+            return f"{status.job} ?"
+        job = self.jobs.get(status.job)
+        return f"{status.job} {job.shown if job else 'gone'}"
+
+
 def print_status(runs: list[Run], folder: Path) -> None:
-    """A table with a row for each run."""
+    """A table with a row for each run; what Slurm says of its job beside it, where it has one."""
     if not runs:
         print(f"no runs in {folder}")
         return
+    queue = Queue.of(runs)
+    if queue.unknown:
+        print(f"the queue is not known: {queue.unknown}", file=sys.stderr)
+    rows = [_row(run, folder, queue) for run in runs]
+    columns = ["state", "job", "epoch", "clean", "robust", "seen", "run"]
+    shown = [i for i, name in enumerate(columns) if name != "job" or any(row[i] for row in rows)]
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("state", "epoch", "clean", "robust", "seen"):
-        table.add_column(column, no_wrap=True)
-    table.add_column("run", overflow="fold")  # last, so that a long name squeezes nothing else
-    for run in runs:
-        status, name = read_status(run.dir), str(run.dir.relative_to(folder))
-        if status is None:
-            table.add_row("unreadable", *[""] * 4, Text(f"{name}: its status.json is damaged"))
-            continue
-        last = run.to_json()["last"]
-        what = status.stopped or status.error
-        cells = [
-            status.shown,
-            f"{status.epoch}/{status.epochs}",
-            *(_percent(last.get(f"test_{kind}_acc")) for kind in ("clean", "robust")),
-            f"{duration(time.time() - status.heartbeat)} ago",
-            name + (f": {what}" if what else ""),
-        ]
-        table.add_row(*map(Text, cells))  # as it is: an error may look like markup
+    for i in shown:  # the run is last, so that a long name squeezes nothing else
+        table.add_column(columns[i], no_wrap=columns[i] != "run", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(row[i]) for i in shown))  # as it is: an error may look like markup
     Console().print(table)
+
+
+def _row(run: Run, folder: Path, queue: Queue) -> list[str]:
+    status, name = read_status(run.dir), str(run.dir.relative_to(folder))
+    if status is None:
+        return ["unreadable", *[""] * 5, f"{name}: its status.json is damaged"]
+    last = run.to_json()["last"]
+    what = [status.stopped or status.error, queue.disagreement(status)]
+    return [
+        status.shown,
+        queue.shown(status),
+        f"{status.epoch}/{status.epochs}",
+        *(_percent(last.get(f"test_{kind}_acc")) for kind in ("clean", "robust")),
+        f"{duration(time.time() - status.heartbeat)} ago",
+        ": ".join([name, *filter(None, what)]),
+    ]
 
 
 def _percent(value: float | None) -> str:

@@ -29,10 +29,11 @@ MAY_IMPORT = {
     "charts": set(),
     "answer": set(),
     "listings": BOTTOM,
+    "jobs": BOTTOM | {"store"},
     "console": BOTTOM | {"store", "observer", "charts", "answer"},
-    "overview": BOTTOM | {"store", "console", "listings"},
+    "overview": BOTTOM | {"store", "console", "listings", "jobs"},
     "sweep": BOTTOM
-    | {"diagnosis", "diagnose", "store", "observer", "answer", "console", "experiment"},
+    | {"diagnosis", "diagnose", "store", "observer", "answer", "console", "experiment", "jobs"},
     "report": BOTTOM | {"diagnosis", "diagnose", "store", "answer"},
     "interrupt": {"errors"},
     "cli": BOTTOM
@@ -41,7 +42,7 @@ MAY_IMPORT = {
     "__init__": BOTTOM | {"experiment"},
     "__main__": {"cli"},
 }
-NO_TORCH = ["config", "records", "errors", "observer", "diagnose", "answer", "listings",
+NO_TORCH = ["config", "records", "errors", "observer", "diagnose", "answer", "listings", "jobs",
             "overview", "console", "cli"]  # fmt: skip
 
 

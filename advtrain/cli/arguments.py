@@ -17,6 +17,13 @@ class Rerun(StrEnum):
     all = "all"
 
 
+class Launcher(StrEnum):
+    """Where a sweep's runs are trained."""
+
+    local = "local"
+    slurm = "slurm"
+
+
 class Resume(StrEnum):
     """What to do about a run that is already there."""
 

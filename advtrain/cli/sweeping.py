@@ -8,7 +8,16 @@ from typing import Annotated
 
 import typer
 
-from advtrain.cli.arguments import AsJson, Config, Device, DryRun, Rerun, RunsDir, complete_override
+from advtrain.cli.arguments import (
+    AsJson,
+    Config,
+    Device,
+    DryRun,
+    Launcher,
+    Rerun,
+    RunsDir,
+    complete_override,
+)
 from advtrain.interrupt import interruptible
 
 
@@ -26,6 +35,9 @@ def sweep(
     jobs: Annotated[
         int | None, typer.Option(min=1, help="Workers; by default one a GPU, else one a core.")
     ] = None,
+    launcher: Annotated[
+        Launcher, typer.Option(help="local: workers on this machine; slurm: jobs of the cluster.")
+    ] = Launcher.local,
     rerun: Annotated[
         Rerun | None,
         typer.Option(help="failed: only what failed or was cut off; all: each run anew."),
@@ -43,10 +55,17 @@ def sweep(
 ) -> None:
     """Train a grid of configs and seeds on all cores or GPUs, or go on where it stopped."""
     from advtrain.sweep.command import run_command
-    from advtrain.sweep.run import Options
+    from advtrain.sweep.launchers import Options
 
     options = Options(
-        device, jobs, rerun.value if rerun else None, fail_fast, refine, budget, tuple(sys.argv)
+        device,
+        jobs,
+        rerun.value if rerun else None,
+        fail_fast,
+        refine,
+        budget,
+        tuple(sys.argv),
+        launcher.value,
     )
     with interruptible():
         code = run_command(

@@ -115,7 +115,7 @@ def _of_arguments(arguments: Sequence[str], problems: list[str]) -> tuple[list[A
             problems.append(f"{place}: {'.'.join(keys)} is given twice")
         elif not several:
             single.append(argument)
-        elif keys in _FIXED:
+        elif _fixed(keys):
             hint = f"; write --seeds {text}" if keys == ("seed",) else ""
             problems.append(f"{place}: {'.'.join(keys)} cannot be swept{hint}")
         else:
@@ -189,7 +189,7 @@ def _listed(
     """A key of the block with its values, or None after a problem."""
     before = len(problems)
     keys = _sweepable(key, place, problems)
-    if keys and keys in _FIXED:
+    if keys and _fixed(keys):
         hint = "; write seeds: [0, 1, 2]" if keys == ("seed",) else ""
         problems.append(f"{place}: sweep.{key}: cannot be swept{hint}")
     if keys is None:
@@ -210,6 +210,11 @@ def _listed(
         return None
     values = spelled_out(raw, ".".join(keys), problems, distinct)
     return (keys, values) if len(problems) == before else None
+
+
+def _fixed(keys: Keys) -> bool:
+    """Whether the key makes no other run."""
+    return keys in _FIXED or keys[0] == "slurm"
 
 
 def _sweepable(key: str, place: str, problems: list[str]) -> Keys | None:

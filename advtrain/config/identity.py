@@ -19,11 +19,11 @@ from advtrain.errors import SettingError
 def identity(config: Config, parent: str | None = None) -> str:
     """Eight hex digits of a hash over the keys that differ from the schema's defaults.
 
-    `parent` names the run that this one goes on from. The seed always counts; name and
-    paths never do (of `model.weights` the content does), so a folder may move and a new
-    key with a default leaves every identity as it was.
+    `parent` names the run that this one goes on from. The seed always counts; name, paths and
+    `slurm` never do (of `model.weights` the content does), so a folder may move and a new key
+    with a default leaves every identity as it was.
     """
-    keys = config.model_dump(exclude_defaults=True, exclude={"name", "seed"})
+    keys = config.model_dump(exclude_defaults=True, exclude={"name", "seed", "slurm"})
     for section in Config.CHOICES:  # exclude_defaults drops each choice's own name
         chosen = getattr(config, section)
         if chosen.name != Config.model_fields[section].default.name:

@@ -35,6 +35,7 @@ from advtrain.config.optimization import (
 )
 from advtrain.config.places import Places
 from advtrain.config.section import Count, Number, Section, Text
+from advtrain.config.slurm import Slurm
 
 
 class Model(Section):
@@ -229,6 +230,7 @@ class Config(Section):
     schedule: Schedule = Piecewise()
     training: Training = Training()
     evaluation: Evaluation = Evaluation()
+    slurm: Slurm = Slurm()
 
     # Sections whose keys depend on their `name`, with the classes behind the names.
     CHOICES: ClassVar[dict[str, tuple[type[Section], ...]]] = {

@@ -13,6 +13,7 @@ from advtrain.config.schema import Config
 from advtrain.store.parent import Parent, continued, read_parent
 
 _LONGEST = 80  # characters of a label
+_UNSAID = ("eps", "lr", "seed", "root", "weights")  # or said in another way
 _ENDING = re.compile(r"-s[0-9]+-[0-9a-f]{8}$")
 
 
@@ -59,7 +60,7 @@ def label(config: Config) -> str:
     parts = [f"eps{config.attack.eps:.4g}", f"lr{config.optimizer.lr:.4g}"]
     for argument in config.origin.overrides:
         path, value = parse_override(argument)
-        if path[-1] not in ("eps", "lr", "seed", "root", "weights") and path != ("name",):
+        if path[-1] not in _UNSAID and path[0] not in ("name", "slurm"):
             parts.append(re.sub(r"[^A-Za-z0-9._]+", "_", f"{path[-1]}{_short(value)}").strip("_"))
     return "-".join(parts)[:_LONGEST].rstrip("-.")
 

@@ -5,19 +5,19 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import socket
 import threading
 import time
 import traceback
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
-from advtrain.errors import AdvtrainError, Busy, RunFailed
-from advtrain.store.status import STALE, Status, read_status
+from advtrain.errors import AdvtrainError, Busy, RunFailed, Superseded
+from advtrain.store.owner import this_process
+from advtrain.store.status import Status, read_status
 
 _HEARTBEAT = 10.0  # seconds
 _FILES = ("status.json", "*.pt", "*.csv", "verdict.json", "provenance.json", "config.yaml",
@@ -36,7 +36,8 @@ class RunDirectory:
         self.path = path
         self.before = before  # as it was found
         attempt = before.attempt + 1 if before else 1
-        self.status = Status("running", attempt, socket.gethostname(), os.getpid(), time.time())
+        self.owner = this_process()
+        self.status = Status("running", attempt, heartbeat=time.time(), **asdict(self.owner))
         self._lock = lock
         self._writing = threading.RLock()
         self._released = threading.Event()
@@ -86,7 +87,7 @@ class RunDirectory:
             raise RunFailed(f"{self.path}: its status.json is gone or unreadable; nothing written")
         # Host and pid too: two hosts may have taken a stale run over at the same moment.
         if (current.attempt, current.host, current.pid) != (own.attempt, own.host, own.pid):
-            raise RunFailed(
+            raise Superseded(
                 f"{self.path}: another process took this run over; this one stops and has "
                 "written nothing since"
             )
@@ -124,15 +125,14 @@ def hold(path: Path) -> Iterator[RunDirectory]:
     """Keep a run's directory, made if need be, from all other writers.
 
     Raises Busy if another process is at it: on this host as long as it lives, elsewhere while
-    its heartbeat is fresh; AdvtrainError if it cannot be written. A directory made in vain is
-    removed again.
+    its heartbeat is fresh (but see `Owner`); AdvtrainError if it cannot be written. A directory
+    made in vain is removed again.
     """
     new = False
     try:
         new = not path.exists()
         path.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path / ".lock", timeout=0)
-        lock.acquire()
+        lock = _lock(path)
     except Timeout:
         raise Busy(_busy(path)) from None
     except OSError as error:
@@ -141,15 +141,29 @@ def hold(path: Path) -> Iterator[RunDirectory]:
         raise AdvtrainError(f"{path}: cannot be written: {error.strerror}") from None
     directory = RunDirectory(path, lock, read_status(path))
     try:
-        before = directory.before
-        elsewhere = before is not None and before.host != directory.status.host
-        if before and elsewhere and before.state == "running" and before.silent < STALE:
+        if directory.before and directory.owner.yields_to(directory.before):
             raise Busy(_busy(path))
         yield directory
     finally:
         if new and not (path / "status.json").exists():
             _remove_empty(path)  # under the lock: afterwards it might be another's
         directory.release()
+
+
+def _lock(path: Path) -> FileLock:
+    """The lock on a run, taken from a holder whom it outlives; filelock's Timeout if it is held.
+
+    Such a holder keeps the lock on a file that is no longer there; its attempt is over, too.
+    """
+    lock = FileLock(path / ".lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        if not this_process().outlives(read_status(path)):
+            raise
+        (path / ".lock").unlink(missing_ok=True)
+        lock.acquire()
+    return lock
 
 
 @contextlib.contextmanager
@@ -192,6 +206,17 @@ def note_end(path: Path, state: str, error: str, log: str = "", epochs: int = 0)
         else:
             directory.begin(state=state, error=error, epochs=epochs)
         directory.log(f"{state}: {error}\n{log}" if log else f"{state}: {error}")
+
+
+def note_queued(path: Path, job: str, epochs: int) -> None:
+    """Record that a Slurm job is to train the run, unless it does so already or has done so."""
+    with hold(path) as directory:
+        before = directory.before
+        if before is None:
+            directory.begin(state="queued", attempt=0, job=job, epochs=epochs)
+        elif before.state != "finished" and before.job != job:
+            directory.status = replace(before, job=job, restart=0, error="")
+            directory.set_status(state="queued")
 
 
 def clear(path: Path) -> None:

@@ -26,6 +26,8 @@ class Status:
     bad_epoch: int | None = None  # where a loss or weight was first not finite
     bad_batch: int | None = None
     error: str = ""  # why it failed
+    job: str = ""  # the Slurm job that it waits for, or that this attempt is part of
+    restart: int = 0  # how often Slurm had started that job anew
 
     @property
     def silent(self) -> float:

@@ -11,9 +11,11 @@ from rich.console import Console
 
 from advtrain.config.devices import check_device
 from advtrain.errors import Interrupted
+from advtrain.sweep.follow import jobs_of
+from advtrain.sweep.launchers import Options
 from advtrain.sweep.plan import read_study
 from advtrain.sweep.results import print_plan, print_result
-from advtrain.sweep.run import Options, run_sweep
+from advtrain.sweep.run import run_sweep
 
 
 def run_command(
@@ -21,7 +23,8 @@ def run_command(
     *, dry_run: bool, as_json: bool,
 ) -> int:  # fmt: skip
     """The whole command; raises Interrupted, after the results, if a signal ended it."""
-    check_device(options.device)
+    if options.launcher == "local":
+        check_device(options.device)
     study = read_study(config, arguments, seeds, runs_dir)
     console = Console(highlight=False)
     if dry_run:
@@ -33,9 +36,12 @@ def run_command(
     else:
         print_result(result, console)
     if result.interrupted:
-        raise Interrupted(
-            f"every run is saved up to its last whole epoch\nto go on: {_again(options)}"
-        )
+        jobs = jobs_of(result.board.runs) if options.launcher == "slurm" else []
+        jobs = sorted({job.partition("_")[0] for job in jobs})  # whole arrays
+        what = "every run is saved up to its last whole epoch"
+        if jobs:
+            what = f"the jobs go on; to end them: scancel {' '.join(jobs)}"
+        raise Interrupted(f"{what}\nto go on: {_again(options)}")
     return result.exit_code
 
 

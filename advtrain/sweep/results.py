@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.text import Text
@@ -10,8 +11,9 @@ from rich.text import Text
 from advtrain.config.checks import cautions
 from advtrain.console import duration
 from advtrain.sweep.launch.machine import seats
-from advtrain.sweep.plan import Study, plan
-from advtrain.sweep.run import Options, Result, refinement, to_train
+from advtrain.sweep.launchers import Options
+from advtrain.sweep.plan import Planned, Study, plan
+from advtrain.sweep.run import Result, refinement, to_train
 from advtrain.sweep.state import Board
 from advtrain.sweep.table import runs_json
 from advtrain.sweep.verdict_map import print_map
@@ -31,6 +33,16 @@ def print_result(result: Result, console: Console) -> None:
         console.print(Text(str(table)), soft_wrap=True)
 
 
+def _workers(options: Options, todo: Sequence[Planned]) -> int:
+    """How many runs are trained at a time: here, or where Slurm runs all tasks at once."""
+    if options.launcher == "local" or not todo:
+        return len(seats(options.device, options.jobs, len(todo)))
+    slurm = todo[0].config.slurm
+    tasks = -(-len(todo) // slurm.runs_per_task)
+    a_task = min(slurm.gpus or slurm.cpus, slurm.runs_per_task)
+    return min(len(todo), min(options.jobs or tasks, tasks) * a_task)
+
+
 def print_plan(study: Study, options: Options, console: Console, *, as_json: bool) -> None:
     """--dry-run: each run with its state, and how long the rest will take."""
     wanted = refinement(study, options)
@@ -38,7 +50,7 @@ def print_plan(study: Study, options: Options, console: Console, *, as_json: boo
     board.add(plan(study))
     anew = options.rerun == "all"
     todo = board.runs if anew else to_train(board, board.runs, options)
-    workers = len(seats(options.device, options.jobs, len(todo)))
+    workers = _workers(options, todo)
     left = time_left(board, todo, workers, anew=anew)
     if as_json:
         facts = {"to_train": len(todo), "workers": workers, "seconds_left": left}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,26 +12,13 @@ from advtrain.errors import AdvtrainError, ConfigError, RunFailed
 from advtrain.store.rundir import clear, hold
 from advtrain.store.status import is_run
 from advtrain.sweep.bands import Refinement, bands, next_points, read_refinement, write_bands
-from advtrain.sweep.launch.local import Workers
-from advtrain.sweep.launch.machine import seats
+from advtrain.sweep.launch.slurm import check_slurm
+from advtrain.sweep.launchers import LAUNCHERS, Options, Sweep, Train
 from advtrain.sweep.plan import Planned, Study, plan, sweep_directory
 from advtrain.sweep.state import Board
 from advtrain.sweep.table import runs_json, write, write_tables
 from advtrain.sweep.view import View, watching
-from advtrain.sweep.work import Stop, stoppable, work_off
-
-
-@dataclass(frozen=True)
-class Options:
-    """The command's options, besides what makes the study."""
-
-    device: str = "auto"
-    jobs: int | None = None
-    rerun: str | None = None  # "failed" or "all"
-    fail_fast: bool = False
-    refine: str | None = None
-    budget: int | None = None
-    argv: tuple[str, ...] = ()  # as it was typed, for the record
+from advtrain.sweep.work import stoppable
 
 
 @dataclass(frozen=True)
@@ -65,13 +51,17 @@ def run_sweep(study: Study, options: Options) -> Result:
     """Train the grid's runs that are not finished, and those that a refinement adds."""
     wanted = refinement(study, options)
     grid = plan(study)
+    if options.launcher == "slurm":
+        check_slurm(grid[0].config.slurm, options.device)
     directory = sweep_directory(study, grid, wanted.key if wanted else None)
     board = Board(study.keys)
     _write_plan(study, grid, options, directory)
     _take_in(board, grid, options)
-    with stoppable() as stop, watching(board, study.axes) as view, contextlib.ExitStack() as stack:
+    with stoppable() as stop, watching(board, study.axes) as view:
         _introduce(board, options, view)
-        _rounds(study, grid, board, wanted, options, directory, view, stop, stack)
+        at_work = Sweep(study, board, options, directory, view, stop)
+        with LAUNCHERS[options.launcher](at_work) as train:
+            _rounds(at_work, grid, wanted, train)
     board.look_again()
     tables = write_tables(board, directory)
     found = bands(board, wanted) if wanted else None
@@ -112,31 +102,21 @@ def to_train(board: Board, runs: Sequence[Planned], options: Options) -> list[Pl
     return [r for r in runs if not board.of(r).finished and board.of(r).state != "failed"]
 
 
-def _rounds(
-    study: Study, grid: Sequence[Planned], board: Board, wanted: Refinement | None,
-    options: Options, directory: Path, view: View, stop: Stop, stack: contextlib.ExitStack,
-) -> None:  # fmt: skip
+def _rounds(sweep: Sweep, grid: Sequence[Planned], wanted: Refinement | None, train: Train) -> None:
     """The grid, then what the refinement asks for, until it asks for nothing."""
-    todo, workers = to_train(board, board.runs, options), None
-    write_tables(board, directory)
-    while not stop.now:
-        if todo and workers is None:
-            places = seats(options.device, options.jobs, len(board.runs if wanted else todo))
-            workers = Workers(places, directory, options.argv)
-            stack.callback(workers.close)
-            view.workers = workers.count
-        if todo and workers:
-            work_off(
-                todo, board, workers, study.runs_dir, view, stop,
-                lambda: write_tables(board, directory), fail_fast=options.fail_fast,
-            )  # fmt: skip
-        points = next_points(board, wanted, grid) if wanted and not stop.now else []
+    board, options = sweep.board, sweep.options
+    todo = to_train(board, board.runs, options)
+    write_tables(board, sweep.directory)
+    while not sweep.stop.now:
+        if todo:
+            train(todo, len(board.runs if wanted else todo))
+        points = next_points(board, wanted, grid) if wanted and not sweep.stop.now else []
         if not points:
             return
         try:
-            todo = _take_in(board, plan(study, points), options)
+            todo = _take_in(board, plan(sweep.study, points), options)
         except ConfigError as error:  # the grid's values were valid, one between them is not
-            view.note(f"the refinement ends here: {error}")
+            sweep.view.note(f"the refinement ends here: {error}")
             return
 
 

@@ -101,7 +101,7 @@ def work_off(
             worker.run = None
             continue
         ended = worker.run
-        if _take_note(worker, event, board, view, stopping) and ended:
+        if _take_note(worker, event, board, view, stopping or stop.now) and ended:
             changed()
             stop.now |= fail_fast and board.of(ended).failed
 

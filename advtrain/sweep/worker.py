@@ -25,7 +25,7 @@ from advtrain.config.names import make_importable
 from advtrain.config.places import Places
 from advtrain.config.schema import Config, Origin
 from advtrain.config.validation import problems_of
-from advtrain.errors import AdvtrainError, Busy, RunFailed
+from advtrain.errors import AdvtrainError, Busy, RunFailed, Superseded
 from advtrain.observer import Observer
 from advtrain.records import EpochRecord, Row
 from advtrain.store.rundir import note_end
@@ -76,6 +76,7 @@ def main() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):  # so that a crash loses nothing of it
         sys.stdout.reconfigure(line_buffering=True)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # Slurm sends it to all of a task's processes
     signal.signal(signal.SIGTERM, _stop)
     tasks: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
     threading.Thread(target=_watch, args=(tasks_from, tasks), daemon=True).start()
@@ -117,7 +118,7 @@ def _work(task: dict[str, Any], reporter: Reporter) -> None:
         _train(task, reporter)
     except KeyboardInterrupt:
         state = "interrupted"
-    except Busy:
+    except (Busy, Superseded):
         state = "busy"
     except RunFailed as failure:  # its status.json says so
         state, error = "failed", str(failure)

@@ -1,0 +1,124 @@
+"""Who may take a run over: another host's when it is silent, a Slurm job's when it starts anew."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from advtrain import load_config, train
+from advtrain.errors import Busy
+from advtrain.store.owner import Owner, this_process
+from advtrain.store.rundir import hold, note_queued
+from advtrain.store.status import Status, read_status
+from tests.conftest import finish, start
+from tests.test_directory import GATED
+from tests.test_resume import contents, state, stopped
+
+NOW, LONG_AGO = 0.0, 61.0
+
+
+def status(host: str, silent: float, state: str = "running", job: str = "9_1") -> Status:
+    return Status(state, 2, host, 7, time.time() - silent, job=job, restart=1)
+
+
+def owner(host: str = "here", job: str = "", restart: int = 0) -> Owner:
+    return Owner(host, 8, job, restart)
+
+
+@pytest.mark.parametrize(
+    ("who", "found", "yields", "outlives"),
+    [
+        (owner(), status("here", NOW), False, False),  # the lock tells
+        (owner(), status("here", LONG_AGO), False, False),
+        (owner(), status("there", NOW), True, False),
+        (owner(), status("there", LONG_AGO), False, True),
+        (owner(), status("there", LONG_AGO, "failed"), False, False),
+        (owner(job="9_1", restart=2), status("there", NOW), False, True),
+        (owner(job="9_1", restart=2), status("here", NOW), False, True),
+        (owner(job="9_1", restart=1), status("there", NOW), True, False),
+        (owner(job="9_1", restart=0), status("there", NOW), True, False),
+        (owner(job="9_2", restart=2), status("there", NOW), True, False),
+        (owner(job="", restart=2), status("there", NOW, job=""), True, False),
+        (owner(job="9_1", restart=2), status("there", NOW, "queued"), False, True),
+        (owner(job="9_1", restart=2), status("there", NOW, "finished"), False, False),
+    ],
+)
+def test_who_yields_and_who_outlives(
+    who: Owner, found: Status, yields: bool, outlives: bool
+) -> None:
+    assert (who.yields_to(found), who.outlives(found)) == (yields, outlives)
+    assert not who.outlives(None)
+
+
+def test_slurm_says_which_job_a_process_is_part_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("SLURM")]:
+        monkeypatch.delenv(name)
+    assert (this_process().job, this_process().restart) == ("", 0)
+    monkeypatch.setenv("SLURM_JOB_ID", "12")
+    assert this_process().job == "12"
+    monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "11")
+    monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "0")
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "3")
+    monkeypatch.setenv("SLURMD_NODENAME", "n2")
+    assert this_process() == Owner("n2", os.getpid(), "11_0", 3)
+
+
+def test_a_job_started_anew_takes_its_run_over_from_its_first_start(
+    tmp_path: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which is alive, holds the lock and writes nothing more, even when it goes on."""
+    (tmp_path / "gated.py").write_text(GATED)
+    model = "model='import:gated:Net'"
+    first = start("train", tiny.name, model, cwd=tmp_path, env={"SLURM_JOB_ID": "9"})
+    try:
+        runs: list[Path] = []
+        while first.poll() is None and not runs:
+            time.sleep(0.01)
+            runs = [file.parent for file in tmp_path.glob("runs/tiny/*/status.json")]
+        monkeypatch.setenv("SLURM_JOB_ID", "9")
+        config = load_config(tiny, [model])
+        with pytest.raises(Busy):  # another process of the same start
+            train(config, tmp_path / "runs", device="cpu")
+        monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
+        with hold(runs[0]) as directory:
+            directory.begin()
+            left = contents(runs[0]) | {"status.json": b""}  # whose heartbeat goes on
+            (tmp_path / "gate").touch()
+            done = finish(first)
+            assert contents(runs[0]) | {"status.json": b""} == left
+            assert state(runs[0])["pid"] == os.getpid()
+        assert done.code == 1 and "another process took this run over" in done.err
+    finally:
+        first.kill()
+    run = train(config, tmp_path / "runs", device="cpu")
+    assert run.status.state == "finished"
+    assert (run.status.job, run.status.restart) == ("9", 1)
+
+
+def test_a_queued_run_keeps_what_it_has_and_is_trained_by_anyone(
+    tiny: Path, tmp_path: Path
+) -> None:
+    run = stopped(tiny, tmp_path / "runs")
+    before = state(run)
+    note_queued(run, "9_1", 3)
+    changed = {key for key, value in state(run).items() if value != before[key]}
+    assert changed == {"state", "job", "heartbeat"}
+    assert train(load_config(tiny), tmp_path / "runs", device="cpu").status.job == ""
+    finished = state(run)
+    note_queued(run, "9_2", 3)
+    assert state(run) == finished
+
+
+def test_a_run_may_be_queued_before_anything_of_it_is_there(tiny: Path, tmp_path: Path) -> None:
+    run = stopped(tiny, tmp_path / "elsewhere")
+    new = tmp_path / "runs/tiny" / run.name
+    note_queued(new, "9_1", 3)
+    found = read_status(new)
+    assert found and (found.state, found.attempt, found.job) == ("queued", 0, "9_1")
+    assert {file.name for file in new.iterdir()} <= {"status.json", ".lock"}
+    done = train(load_config(tiny), tmp_path / "runs", device="cpu")
+    assert done.dir == new and done.status.attempt == 1
+    assert (new / "metrics.csv").read_text().count("\n") == 4
