@@ -21,7 +21,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,7 +84,7 @@ class SlurmHost:
         """Its last state by `sacct`; empty while that does not know it, which takes seconds."""
         return self.run("sacct", "-nPX", "--format=State", f"--jobs={job}").strip()
 
-    def hasten(self, job: int) -> None:
+    def hasten(self, job: int | str) -> None:
         """End the wait of a requeued job."""
         self.run("scontrol", "update", f"JobId={job}", "StartTime=now")
 
@@ -112,9 +112,9 @@ class SlurmHost:
                     found.append((len(DAEMONS), int(process.name)))
         return [pid for _, pid in sorted(found)]
 
-    def kill_node(self, name: str) -> None:
-        """Let everything on the node end at once, as in a power cut."""
-        while pids := self.node_pids(name):
+    def kill_node(self, name: str, spare: Collection[int] = ()) -> None:
+        """Let everything on the node end at once, as in a power cut; or all but some processes."""
+        while pids := [pid for pid in self.node_pids(name) if pid not in spare]:
             for pid in pids:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)

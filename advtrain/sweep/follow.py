@@ -30,6 +30,7 @@ _ASK = 10.0  # seconds between questions to Slurm, which many users share
 class Queue:
     """The jobs of some runs that Slurm has yet to end, as of the last time it was asked."""
 
+    of: dict[Path, str] = field(default_factory=dict)  # each run's job, as it was last known
     jobs: dict[str, Job] = field(default_factory=dict)
     asked: float = -math.inf
     told: set[str] = field(default_factory=set)
@@ -39,9 +40,10 @@ class Queue:
         if time.monotonic() - self.asked < _ASK:
             return False
         self.asked = time.monotonic()
-        statuses = [read_status(run.path) for run in runs]
+        statuses = {run.path: read_status(run.path) for run in runs}
+        self.of |= {path: status.job for path, status in statuses.items() if status}
         try:
-            self.jobs = in_queue({status.job for status in statuses if status and status.job})
+            self.jobs = in_queue({self.of[run.path] for run in runs if self.of.get(run.path)})
         except AdvtrainError as error:
             self._tell(f"{error}; the runs' directories tell how they go on", view)
             return False
@@ -82,31 +84,51 @@ def launch(
 
 
 def follow(
-    todo: Sequence[Planned], board: Board, view: View, stop: Stop,
+    todo: Sequence[Planned], board: Board, view: View, stop: Stop, logs: Path,
     changed: Callable[[], object], *, fail_fast: bool,
 ) -> list[Planned]:  # fmt: skip
     """Wait until each run has ended or has no job any more, or until stopped; those not ended.
 
-    `changed` is called whenever a run has come to an end.
+    `logs` has the tasks' logs. `changed` is called whenever a run has come to an end.
     """
     left, queue = list(todo), Queue()
     while left and not stop.now:
         fresh = queue.ask(left, view)
         view.workers = max(1, sum(job.state == "RUNNING" for job in queue.jobs.values()))
         for run in list(left):
-            status = read_status(run.path)
-            if _ended(run, status, queue if fresh else None):
-                left.remove(run)
-                board.outcomes[run.path] = outcome(run)
-                view.ended(run)
-                changed()
-                stop.now |= fail_fast and board.of(run).failed
-            elif status and (status.state, status.epoch) != _known(board, run):
-                board.outcomes[run.path] = replace(outcome(run), error="")
-                view.moved(run)
+            status, job = read_status(run.path), queue.of.get(run.path, "")
+            if fresh and job not in queue.jobs and not _may_live(status):
+                _note_loss(run, status, job, logs)
+                status = read_status(run.path)
+            elif status is None or status.state not in ("finished", "failed"):
+                if status and (status.state, status.epoch) != _known(board, run):
+                    board.outcomes[run.path] = replace(outcome(run), error="")
+                    view.moved(run)
+                continue
+            left.remove(run)
+            board.outcomes[run.path] = outcome(run)
+            view.ended(run)
+            changed()
+            stop.now |= fail_fast and board.of(run).failed
         view.tick()
         time.sleep(_TICK)
     return left
+
+
+def _may_live(status: Status | None) -> bool:
+    """Whether a process may be at the run, by its heartbeat."""
+    return status is not None and status.state == "running" and status.silent < STALE
+
+
+def _note_loss(run: Planned, status: Status | None, job: str, logs: Path) -> None:
+    """Leave in the directory of a run that has not ended what became of its job."""
+    if status and (status.error or status.state in ("finished", "failed")):
+        return
+    cause, log = "its process ended", logs / f"{job}_0_log.err"
+    if job:
+        cause = f"its job {job} {ending(job)}" + (f"; its log: {log}" if log.exists() else "")
+    with contextlib.suppress(AdvtrainError):  # another process has it already
+        note_end(run.path, "interrupted", cause, epochs=run.config.training.epochs)
 
 
 def jobs_of(runs: Sequence[Planned]) -> list[str]:
@@ -122,19 +144,3 @@ def _count(number: int, of: str) -> str:
 
 def _known(board: Board, run: Planned) -> tuple[str, int]:
     return board.of(run).state, board.of(run).epoch
-
-
-def _ended(run: Planned, status: Status | None, queue: Queue | None) -> bool:
-    """Whether nothing more will become of the run; notes why if only the queue knows."""
-    if status is None:  # cleared by another: its job or the next command trains it
-        return False
-    if status.state in ("finished", "failed"):
-        return True
-    alive = status.state == "running" and status.silent < STALE
-    if queue is None or status.job in queue.jobs or alive:
-        return False
-    if not status.error:
-        cause = f"its job {status.job} {ending(status.job)}" if status.job else "its process ended"
-        with contextlib.suppress(AdvtrainError):  # another process has it already
-            note_end(run.path, "interrupted", cause)
-    return True

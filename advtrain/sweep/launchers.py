@@ -77,7 +77,7 @@ def on_slurm(sweep: Sweep) -> Iterator[Train]:
         launch(runs, sweep.study, sweep.board, sweep.directory, sweep.view, options.jobs,
                options.argv)  # fmt: skip
         left = follow(
-            runs, sweep.board, sweep.view, sweep.stop,
+            runs, sweep.board, sweep.view, sweep.stop, sweep.directory / "slurm",
             partial(write_tables, sweep.board, sweep.directory), fail_fast=options.fail_fast,
         )  # fmt: skip
         if left and not sweep.stop.signals:  # --fail-fast

@@ -1,0 +1,96 @@
+"""Eight runs on two nodes, of which one is preempted and one is lost, with a process that lives."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import finish, start
+from tests.slurm_host import SLURM, SlurmHost, slurm
+from tests.slurm_runs import (
+    after_its_verdict,
+    at_work,
+    begin,
+    epochs_logged,
+    gone,
+    hasten,
+    parents,
+    requeued,
+    runs,
+    slow_config,
+    without_times,
+)
+from tests.test_resume import contents
+
+__all__ = ["slurm"]  # the fixture
+pytestmark = SLURM
+
+
+@pytest.fixture(autouse=True)
+def clear(slurm: SlurmHost) -> Iterator[None]:
+    slurm.clear()
+    yield
+    slurm.clear()
+
+
+def task_of(worker: int) -> int:
+    """The task's process above a worker."""
+    return next(
+        p for p in parents(worker) if b"submitit" in Path(f"/proc/{p}/cmdline").read_bytes()
+    )
+
+
+def test_preempted_and_lost_runs_end_as_if_nothing_had_happened(
+    slurm: SlurmHost, tmp_path: Path
+) -> None:
+    slow_config(tmp_path, epochs=20, seeds="0, 1, 2, 3")
+    process = begin(slurm, tmp_path)
+    try:
+        slurm.wait_for(lambda: at_work(tmp_path, "n1", 3) and at_work(tmp_path, "n2", 3), 60)
+        preempted = at_work(tmp_path, "n1")
+        slurm.preempt("n1", 1)
+        slurm.wait_for(lambda: len(requeued(slurm)) == len(preempted), 30)
+        for name in preempted:
+            assert runs(tmp_path)[name]["state"] == "interrupted"
+
+        slurm.wait_for(lambda: at_work(tmp_path, "n2", 3) or hasten(slurm), 60)
+        lost = at_work(tmp_path, "n2", 3)[0]
+        first = runs(tmp_path)[lost]
+        alive = [task_of(first["pid"]), first["pid"]]
+        os.kill(first["pid"], signal.SIGSTOP)
+        slurm.kill_node("n2", spare=alive)
+        slurm.give_up_node("n2")
+        slurm.wait_for(lambda: requeued(slurm) or hasten(slurm), 30)
+        hasten(slurm)
+        slurm.start_node("n2")
+        slurm.wait_for(lambda: process.poll() is not None or hasten(slurm), 240)
+    finally:
+        done = finish(process, 1)
+    assert done.code == 0, done.err
+    statuses = runs(tmp_path)
+    assert [status["state"] for status in statuses.values()] == ["finished"] * 8
+    assert statuses[lost]["attempt"] > first["attempt"]
+    assert statuses[lost]["job"] == first["job"] and statuses[lost]["restart"] > first["restart"]
+    assert len({status["job"] for status in statuses.values()}) == 8  # no job but the first ones
+
+    # The process on the lost node goes on with its epoch, and may not write it down.
+    left = contents(tmp_path / "runs/slow" / lost)
+    assert not any(map(gone, alive))
+    os.kill(first["pid"], signal.SIGCONT)
+    slurm.wait_for(lambda: all(map(gone, alive)), 60)
+    assert contents(tmp_path / "runs/slow" / lost) == left
+
+    local = finish(
+        start("sweep", "slow.yaml", "--runs-dir", "local", cwd=tmp_path, env={"NAP": "0"}), 240
+    )
+    assert local.code == 0, local.err
+    for name in statuses:
+        run = tmp_path / "runs/slow" / name
+        assert epochs_logged(run) == list(range(1, 21)), name  # none twice, none after the end
+        assert after_its_verdict(run) == "", name
+        here = tmp_path / "local/slow" / name
+        assert without_times(run / "metrics.csv") == without_times(here / "metrics.csv"), name
