@@ -17,12 +17,14 @@ from advtrain.config.load import load_config
 from advtrain.config.schema import Config
 from advtrain.diagnose import diagnose_run
 from advtrain.errors import AdvtrainError
+from advtrain.interrupt import deferred
 from advtrain.learning.data.splits import load_data
 from advtrain.learning.examples import attacked
 from advtrain.learning.measure import curve
 from advtrain.learning.streams import preserved
 from advtrain.learning.train import train_epochs
 from advtrain.observer import Observer
+from advtrain.part import Part
 from advtrain.records import EpochRecord
 from advtrain.store import checkpoint, examples, metrics, provenance
 from advtrain.store.naming import locate
@@ -93,9 +95,11 @@ def _train(work: Work, directory: RunDirectory, observer: Observer) -> None:
     if work.parent_best:
         directory.write("best.pt", work.parent_best)
     observer.started(directory.path, config, work.rows)
-    directory.log(f"attempt {directory.status.attempt}: from epoch {progress.epoch}")
+    directory.log(f"attempt {directory.status.attempt}: from {_place(work)}")
+    batch = Part(work, directory, observer).batch
     for record in train_epochs(
-        work.model, work.optimizer, work.data, config, progress, observer.batch,
+        work.model, work.optimizer, work.data, config, progress, batch,
+        position=work.position, under_way=deferred,
         average=work.average, hopeless=partial(_hopeless, work, directory),
     ):  # fmt: skip
         work.rows.append(record.row())
@@ -108,6 +112,7 @@ def _train(work: Work, directory: RunDirectory, observer: Observer) -> None:
         directory.set_status(epoch=record.epoch, best_epoch=progress.best_epoch)
         directory.log(record.line(config.training.epochs))
         observer.epoch(record)
+    directory.remove("part.pt")  # of an epoch that ended as not finite, or just before a kill
     if config.evaluation.eps and progress.stopped != "nonfinite":
         points = curve(work.model, work.data.test, config)
         rows = [[repr(value) for value in point] for point in points]
@@ -121,6 +126,12 @@ def _train(work: Work, directory: RunDirectory, observer: Observer) -> None:
     directory.write("verdict.json", json.dumps(verdict, indent=1, allow_nan=False).encode())
     directory.log(f"verdict: {verdict['headline']}")
     directory.set_status(state="finished")
+
+
+def _place(work: Work) -> str:
+    """How far the run is, for its log."""
+    within = f", batch {work.position.done}" if work.position else ""
+    return f"epoch {work.progress.epoch}{within}"
 
 
 def _hopeless(work: Work, directory: RunDirectory, record: EpochRecord) -> str:
@@ -148,7 +159,7 @@ def _save_examples(work: Work, directory: RunDirectory) -> None:
 
 
 def _save(work: Work, directory: RunDirectory) -> None:
-    """last.pt, best.pt if this epoch is the best, and the kept ones."""
+    """last.pt, best.pt if this epoch is the best, and the kept ones; part.pt has served."""
     epoch, keep = work.progress.epoch, work.config.training.keep_every
     content = checkpoint.to_bytes(work.model, work.optimizer, work.progress, work.average)
     if work.progress.best_epoch == epoch:
@@ -156,6 +167,7 @@ def _save(work: Work, directory: RunDirectory) -> None:
     if keep and epoch % keep == 0:
         directory.write(f"epoch{epoch:05d}.pt", content)
     directory.write("last.pt", content)
+    directory.remove("part.pt")
 
 
 def _write_provenance(work: Work, directory: RunDirectory, began: float) -> None:

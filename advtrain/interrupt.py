@@ -1,14 +1,70 @@
-"""Ctrl-C and SIGTERM while a command works."""
+"""Ctrl-C and SIGTERM while a command works: what they do, in the command line and in workers.
+
+The first stops at once, unless a batch is under way: training lets that end and saves. One more
+stops at once in any case. Where neither handles them, as in `train` called from Python, Ctrl-C is
+Python's own KeyboardInterrupt at any moment.
+"""
 
 from __future__ import annotations
 
+import os
 import shlex
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from advtrain.errors import Interrupted
+
+# `timeout` and some launchers signal both a process and its group: that is one wish, not two.
+_SAME = 0.5  # seconds
+
+
+@dataclass
+class _Wish:
+    """What has been asked of this process."""
+
+    since: float | None = None  # when a signal came first
+    deferring: bool = False  # whether the code that runs looks at `asked` itself
+
+
+_wish = _Wish()
+
+
+def stop(*_: object) -> None:
+    """Handler of SIGINT and SIGTERM."""
+    now = time.monotonic()
+    if _wish.since is None:
+        _wish.since = now
+        if _wish.deferring:
+            # Not print: a signal may come in the middle of another one.
+            os.write(2, b"stopping after this batch; once more stops at once\n")
+            return
+    elif now - _wish.since < _SAME:
+        return
+    raise KeyboardInterrupt
+
+
+def asked() -> bool:
+    """Whether a signal came, even if the code that it interrupted took no notice."""
+    return _wish.since is not None
+
+
+@contextmanager
+def deferred() -> Iterator[None]:
+    """A first signal meanwhile interrupts nothing: the code inside stops where `asked` tells it to.
+
+    It is raised at the end if the code did not.
+    """
+    _wish.deferring = True
+    try:
+        yield
+    finally:
+        _wish.deferring = False
+    if asked():
+        raise KeyboardInterrupt
 
 
 @contextmanager
@@ -17,15 +73,16 @@ def interruptible(what: str = "interrupted before training began") -> Iterator[N
 
     `what` is said where the interrupted code says nothing of its own.
     """
-
-    def stop(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, stop)
+    ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN  # as by a shell's `&`
+    which = [signal.SIGTERM] if ignored else [signal.SIGTERM, signal.SIGINT]
+    _wish.since = None
+    before = {number: signal.signal(number, stop) for number in which}
     try:
         yield
     except KeyboardInterrupt as error:
         command = shlex.join(["advtrain", *sys.argv[1:]])
         raise Interrupted(f"{str(error) or what}\nto go on: {command}") from None
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        _wish.since = None

@@ -15,7 +15,10 @@ class Observer:
         """Training is about to begin; `rows` are those of the epochs already done."""
 
     def batch(self, done: int, batches: int) -> None:
-        """So many batches of the current epoch are done."""
+        """So many batches of the current epoch are done.
+
+        A KeyboardInterrupt raised here stops the run, but not before that much is saved.
+        """
 
     def epoch(self, record: EpochRecord) -> None:
         """An epoch is done and saved."""

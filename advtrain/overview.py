@@ -44,6 +44,8 @@ def print_plan(config: Config, runs_dir: Path, from_run: Path | None, resume: st
         doing = "nothing: the run is finished"
     else:
         doing = f"go on after epoch {status.epoch} ({status.shown})"
+        if (path / "part.pt").exists():
+            doing += f", from within epoch {status.epoch + 1}"
     print(f"directory  {path}")
     print(f"would      {doing}")
     print(f"model      {config.model.name} on {config.dataset.name}")

@@ -8,7 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Row = list[str]  # the cells of a row, in the order of COLUMNS
 
@@ -115,3 +119,16 @@ class Progress:
     def is_best(self, acc: float, loss: float) -> bool:
         """Whether the validation figures beat all before; the loss decides between equals."""
         return (acc, -loss) > (self.best_acc, -self.best_loss)
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where within an epoch a run is: beside `Progress`, all that going on from there needs."""
+
+    step: int  # optimizer steps done when the epoch began
+    done: int = 0  # its batches
+    seconds: float = 0.0  # their training took
+    lr: float = 0.0  # at the last step
+    strength: float = 0.0  # the factor of eps there
+    sums: dict[str, Any] = field(default_factory=dict)  # what the epoch's record is made of
+    delta: Tensor | None = None  # what `free` hands on to the next batch

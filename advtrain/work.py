@@ -21,7 +21,7 @@ from advtrain.learning.optimizer import averaged, build_optimizer
 from advtrain.learning.streams import seed_of
 from advtrain.learning.train import check_replays
 from advtrain.observer import Observer
-from advtrain.records import Progress, Row
+from advtrain.records import Position, Progress, Row
 from advtrain.store import checkpoint, examples, metrics, provenance
 from advtrain.store.parent import Parent
 from advtrain.store.rundir import RunDirectory
@@ -37,6 +37,7 @@ class Work:
     optimizer: torch.optim.Optimizer
     average: AveragedModel | None
     progress: Progress
+    position: Position | None  # within the epoch after those
     rows: list[Row]  # of the epochs done
     provenance: dict[str, Any]
     parent: Parent | None
@@ -62,6 +63,13 @@ def prepare(
         rows = metrics.read_rows(path / "metrics.csv", progress.epoch)
     elif parent:
         progress, rows, best = _take_over(parent, config, model, optimizer, average, observer)
+    position = None
+    if (path / "part.pt").exists():
+        try:
+            part = checkpoint.restore_part(path / "part.pt", progress, model, optimizer, average)
+            progress, position = part or (progress, None)
+        except AdvtrainError as error:
+            observer.warn(f"{error}. It is left out: epoch {progress.epoch + 1} begins anew")
     now = provenance.session(
         str(where), device_name(where), config.training.precision, config.training.compile
     )
@@ -70,8 +78,8 @@ def prepare(
     record["sessions"].append(now)
     fixed = fixed_images(data.test, data.shape)
     shown = _shown(fixed, config, path, progress.epoch, observer)
-    return Work(config, data, model, optimizer, average, progress, rows, record, parent, best,
-                 fixed, shown)  # fmt: skip
+    return Work(config, data, model, optimizer, average, progress, position, rows, record, parent,
+                best, fixed, shown)  # fmt: skip
 
 
 def ready_model(config: Config, data: Data, where: torch.device) -> nn.Module:

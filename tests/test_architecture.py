@@ -24,7 +24,9 @@ MAY_IMPORT = {
     "diagnose": BOTTOM | {"diagnosis", "store"},
     "observer": BOTTOM,
     "work": BOTTOM | {"learning", "store", "observer"},
-    "experiment": BOTTOM | {"learning", "diagnose", "store", "observer", "work"},
+    "part": BOTTOM | {"store", "observer", "work", "interrupt"},
+    "experiment": BOTTOM
+    | {"learning", "diagnose", "store", "observer", "work", "part", "interrupt"},
     "evaluation": BOTTOM | {"learning", "store"},
     "charts": set(),
     "answer": set(),
@@ -33,7 +35,8 @@ MAY_IMPORT = {
     "console": BOTTOM | {"store", "observer", "charts", "answer"},
     "overview": BOTTOM | {"store", "console", "listings", "jobs"},
     "sweep": BOTTOM
-    | {"diagnosis", "diagnose", "store", "observer", "answer", "console", "experiment", "jobs"},
+    | {"diagnosis", "diagnose", "store", "observer", "answer", "console", "experiment", "jobs"}
+    | {"interrupt"},
     "report": BOTTOM | {"diagnosis", "diagnose", "store", "answer"},
     "interrupt": {"errors"},
     "cli": BOTTOM

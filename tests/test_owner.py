@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,6 +22,7 @@ NOW, LONG_AGO = 0.0, 61.0
 
 
 def status(host: str, silent: float, state: str = "running", job: str = "9_1") -> Status:
+    """As it is found at this moment."""
     return Status(state, 2, host, 7, time.time() - silent, job=job, restart=1)
 
 
@@ -31,25 +33,26 @@ def owner(host: str = "here", job: str = "", restart: int = 0) -> Owner:
 @pytest.mark.parametrize(
     ("who", "found", "yields", "outlives"),
     [
-        (owner(), status("here", NOW), False, False),  # the lock tells
-        (owner(), status("here", LONG_AGO), False, False),
-        (owner(), status("there", NOW), True, False),
-        (owner(), status("there", LONG_AGO), False, True),
-        (owner(), status("there", LONG_AGO, "failed"), False, False),
-        (owner(job="9_1", restart=2), status("there", NOW), False, True),
-        (owner(job="9_1", restart=2), status("here", NOW), False, True),
-        (owner(job="9_1", restart=1), status("there", NOW), True, False),
-        (owner(job="9_1", restart=0), status("there", NOW), True, False),
-        (owner(job="9_2", restart=2), status("there", NOW), True, False),
-        (owner(job="", restart=2), status("there", NOW, job=""), True, False),
-        (owner(job="9_1", restart=2), status("there", NOW, "queued"), False, True),
-        (owner(job="9_1", restart=2), status("there", NOW, "finished"), False, False),
+        (owner(), ("here", NOW), False, False),  # the lock tells
+        (owner(), ("here", LONG_AGO), False, False),
+        (owner(), ("there", NOW), True, False),
+        (owner(), ("there", LONG_AGO), False, True),
+        (owner(), ("there", LONG_AGO, "failed"), False, False),
+        (owner(job="9_1", restart=2), ("there", NOW), False, True),
+        (owner(job="9_1", restart=2), ("here", NOW), False, True),
+        (owner(job="9_1", restart=1), ("there", NOW), True, False),
+        (owner(job="9_1", restart=0), ("there", NOW), True, False),
+        (owner(job="9_2", restart=2), ("there", NOW), True, False),
+        (owner(job="", restart=2), ("there", NOW, "running", ""), True, False),
+        (owner(job="9_1", restart=2), ("there", NOW, "queued"), False, True),
+        (owner(job="9_1", restart=2), ("there", NOW, "finished"), False, False),
     ],
 )
 def test_who_yields_and_who_outlives(
-    who: Owner, found: Status, yields: bool, outlives: bool
+    who: Owner, found: tuple[Any, ...], yields: bool, outlives: bool
 ) -> None:
-    assert (who.yields_to(found), who.outlives(found)) == (yields, outlives)
+    there = status(*found)
+    assert (who.yields_to(there), who.outlives(there)) == (yields, outlives)
     assert not who.outlives(None)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -12,7 +14,7 @@ from advtrain.records import EpochRecord
 class Tally:
     """Adds up what `EpochRecord` reports of training, and notices the first number not finite."""
 
-    def __init__(self, device: torch.device) -> None:
+    def __init__(self, device: torch.device, state: dict[str, Any] | None = None) -> None:
         # Apple's GPUs have no double precision.
         precise = torch.float32 if device.type == "mps" else torch.float64
         self._sums = torch.zeros(3, device=device, dtype=precise)  # loss, hits, gradient norm
@@ -21,6 +23,8 @@ class Tally:
         self.images = 0
         self._batches = 0
         self._robust = False
+        if state:
+            self._load(state)
 
     @torch.no_grad()
     def add(self, loss: Tensor, robust_logits: Tensor | None, y: Tensor, grad_norm: Tensor) -> None:
@@ -44,6 +48,23 @@ class Tally:
         if final or not self._waits:
             return int(self._first_bad)
         return 0
+
+    def state(self) -> dict[str, Any]:
+        """All of it as plain values."""
+        return {
+            "sums": self._sums.tolist(),
+            "first_bad": int(self._first_bad),
+            "images": self.images,
+            "batches": self._batches,
+            "robust": self._robust,
+        }
+
+    def _load(self, state: dict[str, Any]) -> None:
+        """Go on from what `state` of another gave."""
+        self._sums.copy_(torch.tensor(state["sums"], dtype=self._sums.dtype))
+        self._first_bad.fill_(state["first_bad"])
+        self.images, self._batches = state["images"], state["batches"]
+        self._robust = state["robust"]
 
     def into(self, record: EpochRecord) -> None:
         """Write the means into the record."""

@@ -28,9 +28,10 @@ from advtrain.learning.objectives.batch import Batch, Carry, Outcome
 from advtrain.learning.schedule import alpha_factor, eps_factor, lr_factor
 from advtrain.learning.streams import seed_global, seed_of, stream
 from advtrain.learning.tally import Tally
-from advtrain.records import EpochRecord, Progress
+from advtrain.records import EpochRecord, Position, Progress
 
-Tick = Callable[[int, int], None]  # (batches done, batches in the epoch)
+# Batches done, batches in the epoch, and what gives all that going on from there needs.
+Tick = Callable[[int, int, Callable[[], Position]], None]
 
 
 def train_epochs(
@@ -39,8 +40,10 @@ def train_epochs(
     data: Data,
     config: Config,
     progress: Progress,
-    tick: Tick = lambda done, batches: None,
+    tick: Tick = lambda *_: None,
     *,
+    position: Position | None = None,
+    under_way: Callable[[], AbstractContextManager[None]] = nullcontext,
     average: AveragedModel | None = None,
     hopeless: Callable[[EpochRecord], str] = lambda record: "",
 ) -> Iterator[EpochRecord]:
@@ -49,12 +52,17 @@ def train_epochs(
     Ends early, with the reason in `progress.stopped`, on a loss or weight that is not finite, on
     `training.early_stopping`, and where `hopeless` says why of an epoch's record. `average` is
     kept up with the weights. Random numbers and the learning rate depend on the seed, the
-    epoch and the batch alone, so a run goes on from any epoch's weights as if never stopped.
+    epoch and the batch alone, so a run goes on from any batch's weights as if never stopped:
+    `position` says from which of the first epoch. While batches are trained `under_way` is entered.
     """
     measured_on, network = panel(data, config.evaluation.size), fast(model, config.training)
     while progress.epoch < config.training.epochs and not progress.stopped:
-        began = time.perf_counter()
-        record = train_epoch(network, optimizer, data, config, progress, tick, average)
+        began = time.perf_counter() - (position.seconds if position else 0)
+        with under_way():
+            record = train_epoch(
+                network, optimizer, data, config, progress, tick, average, position
+            )
+        position = None
         if record.finite:
             measure(model, measured_on, config, record, progress, average)
             last = progress.epoch == config.training.epochs or bool(progress.stopped)
@@ -75,17 +83,28 @@ def train_epoch(
     progress: Progress,
     tick: Tick,
     average: AveragedModel | None = None,
+    position: Position | None = None,
 ) -> EpochRecord:
-    """One pass over the training images; ends at the first batch that is not finite."""
+    """One pass over the training images, or what `position` leaves of it.
+
+    Ends at the first batch that is not finite.
+    """
     epoch, seed, keys = progress.epoch + 1, config.seed, config.objective
     device = next(model.parameters()).device
     objective, replays = OBJECTIVES[keys.name], getattr(keys, "replays", 1)
     batches = batches_of(len(data.train), config.training.batch_size, seed, epoch, replays)
     steps, clock = len(batches) * replays, (config.schedule, config.horizon)
-    tally, carry, lr, strength = Tally(device), Carry(), 0.0, 0.0
+    start = position or Position(progress.step)
+    tally, carry = Tally(device, start.sums), Carry(start.delta)
+    lr, strength = start.lr, start.strength
     model.train()
-    began = time.perf_counter()
-    for number, (x, y, _) in enumerate(data.train.batches(batches)):
+    began = time.perf_counter() - start.seconds
+
+    def here() -> Position:
+        seconds = time.perf_counter() - began
+        return Position(start.step, number + 1, seconds, lr, strength, tally.state(), carry.delta)
+
+    for number, (x, y, _) in enumerate(data.train.batches(batches[start.done :]), start.done):
         step = (epoch - 1) * steps + number * replays
         strength = factor(eps_factor, clock, step, steps)
         if config.dataset.augment == "crop+flip":
@@ -108,11 +127,11 @@ def train_epoch(
             progress.step += 1
             tally.add(loss, robust_logits, y, grad_norm)
 
-        tick(number + 1, len(batches))
         first_bad = tally.first_bad(final=number + 1 == len(batches))
         progress.bad_batch = -(-first_bad // replays)  # it counts each replay
         if progress.bad_batch:
             break
+        tick(number + 1, len(batches), here)
     progress.epoch = epoch
     record = EpochRecord(epoch, progress.step, lr=lr, eps=config.attack.eps * strength)
     tally.into(record)

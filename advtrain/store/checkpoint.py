@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import io
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
 from advtrain.errors import AdvtrainError, SettingError
-from advtrain.records import Progress
+from advtrain.records import Position, Progress
 
 FORMAT = 1
 
@@ -22,8 +23,12 @@ def to_bytes(
     optimizer: torch.optim.Optimizer,
     progress: Progress,
     average: AveragedModel | None = None,
+    position: Position | None = None,
 ) -> bytes:
-    """The content of last.pt and best.pt; `ema` has the averaged weights where there are any."""
+    """The content of last.pt and best.pt, and with a position of part.pt.
+
+    `ema` has the averaged weights where there are any.
+    """
     buffer = io.BytesIO()  # so that a full disk is an OSError when the bytes are written
     torch.save(
         {
@@ -32,7 +37,8 @@ def to_bytes(
             "model": model.state_dict(),
             "optimizer": optimizer.state_dict(),
         }
-        | ({} if average is None else {"ema": average.state_dict()}),
+        | ({} if average is None else {"ema": average.state_dict()})
+        | ({} if position is None else {"position": vars(position)}),
         buffer,
     )
     return buffer.getvalue()
@@ -53,7 +59,53 @@ def restore(
     average: AveragedModel | None = None,
 ) -> Progress:
     """Load a checkpoint into the model (and optimizer); gives how far that run was."""
+    return _into(read(file), file, model, optimizer, average)
+
+
+def restore_part(
+    file: Path,
+    base: Progress,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    average: AveragedModel | None,
+) -> tuple[Progress, Position] | None:
+    """Go on from part.pt; None if it is of an epoch before that which comes after `base`.
+
+    Raises AdvtrainError, with nothing changed, if it is damaged or of a later epoch.
+    """
     content = read(file)
+    try:
+        position, epoch = Position(**content["position"]), content["progress"]["epoch"]
+    except (KeyError, TypeError) as error:
+        raise AdvtrainError(f"{file}: not of an epoch under way: {_first(error)}") from None
+    if epoch < base.epoch:
+        return None
+    if (epoch, position.step) != (base.epoch, base.step):
+        raise AdvtrainError(
+            f"{file}: goes on from epoch {epoch}, step {position.step}, but this run is at epoch "
+            f"{base.epoch}, step {base.step}"
+        )
+    parts = [part for part in (model, optimizer, average) if part is not None]
+    before = [copy.deepcopy(part.state_dict()) for part in parts]
+    try:
+        progress = _into(content, file, model, optimizer, average)
+    except AdvtrainError:
+        for part, state in zip(parts, before, strict=True):
+            part.load_state_dict(state)
+        raise
+    if position.delta is not None:
+        delta = position.delta.to(next(model.parameters()).device)
+        position = replace(position, delta=delta)
+    return progress, position
+
+
+def _into(
+    content: dict[str, Any],
+    file: Path,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer | None,
+    average: AveragedModel | None,
+) -> Progress:
     try:
         model.load_state_dict(content["model"])
         if optimizer is not None:

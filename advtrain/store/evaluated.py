@@ -32,7 +32,7 @@ def chosen_runs(
     chosen: dict[Path, Chosen] = {}
     for path in paths:
         for run in [path] if is_run(path) else _finished_below(path):
-            if any(run.glob("*.pt")):
+            if _checkpoints(run):
                 chosen.setdefault(run.resolve(), _weights(run, checkpoint, warn))
             elif run == path:
                 raise AdvtrainError(f"{run}: has no weights to evaluate")
@@ -43,6 +43,11 @@ def chosen_runs(
     for one in chosen.values():
         read_evaluations(one.run)  # a damaged file is better known now
     return list(chosen.values())
+
+
+def _checkpoints(run: Path) -> list[str]:
+    """The files of its epochs; part.pt is of one that has yet to end."""
+    return sorted(file.name for file in run.glob("*.pt") if file.name != "part.pt")
 
 
 def _finished_below(folder: Path) -> list[Path]:
@@ -70,7 +75,7 @@ def _weights(run: Path, wanted: str | None, warn: Callable[[str], None]) -> Chos
     if wanted in ("best", "last"):
         file = run / f"{wanted}.pt"
         if not file.exists():
-            others = ", ".join(sorted(other.name for other in run.glob("*.pt")))
+            others = ", ".join(_checkpoints(run))
             raise AdvtrainError(f"{place}: {run} has no {file.name}; it has {others}")
         return Chosen(run, file, wanted)
     own = run / Path(wanted).name

@@ -59,6 +59,15 @@ class RunDirectory:
             self._check_attempt()
             self._replace(name, content)
 
+    def remove(self, name: str) -> None:
+        """Take a file away, if it is there."""
+        with self._writing:
+            self._check_attempt()
+            try:
+                (self.path / name).unlink(missing_ok=True)
+            except OSError as error:
+                raise _cannot_write(self.path / name, error) from None
+
     def set_status(self, **changes: Any) -> None:
         """Change fields of status.json."""
         with self._writing:
@@ -170,16 +179,16 @@ def _lock(path: Path) -> FileLock:
 def outcome_in(directory: RunDirectory) -> Iterator[None]:
     """Record in status.json how the work inside ended, whatever it was.
 
-    RunFailed says so of an exception, whose traceback goes to log.txt.
+    RunFailed says so of an exception, whose traceback goes to log.txt. A KeyboardInterrupt may
+    say how far the work was.
     """
     path = directory.path
     try:
         yield
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         directory.set_status(state="interrupted")
-        raise KeyboardInterrupt(
-            f"interrupted after epoch {directory.status.epoch}, saved in {path}"
-        ) from None
+        where = str(stop) or f"interrupted after epoch {directory.status.epoch}"
+        raise KeyboardInterrupt(f"{where}, saved in {path}") from None
     except RunFailed as error:  # the directory cannot be written: trying says no more
         with contextlib.suppress(RunFailed):
             directory.set_status(state="failed", error=str(error))

@@ -47,7 +47,7 @@ class Status:
 def is_run(path: Path) -> bool:
     """Whether a run began in this directory, even if its status can no longer be read."""
     try:
-        return any((path / name).exists() for name in ("status.json", "last.pt"))
+        return any((path / name).exists() for name in ("status.json", "last.pt", "part.pt"))
     except OSError:  # who wants to write there will be told
         return False
 

@@ -21,6 +21,8 @@ def load_evaluated(file: Path, model: nn.Module, *, ema: bool = False) -> int | 
     """
     content = _load(file)
     checkpoint = isinstance(content, dict) and isinstance(content.get("model"), dict)
+    if checkpoint and "position" in content:
+        raise AdvtrainError(f"{file}: is of an epoch under way; evaluate it when that has ended")
     state = content["model"] if checkpoint else content
     if ema:
         state = _averaged(content["ema"] if checkpoint and "ema" in content else None, file)

@@ -2,7 +2,7 @@
 
 Tasks come as JSON lines on stdin, events leave as JSON lines on stdout; whatever else is printed
 goes to stderr, which is the worker's log. The end of stdin is the end of the sweep's process, and
-ends this one at once, as a kill would: the run goes on from its last epoch when it is next trained.
+ends this one at once, as a kill would: the run goes on from what it saved when it is next trained.
 """
 
 from __future__ import annotations
@@ -26,15 +26,16 @@ from advtrain.config.places import Places
 from advtrain.config.schema import Config, Origin
 from advtrain.config.validation import problems_of
 from advtrain.errors import AdvtrainError, Busy, RunFailed, Superseded
+from advtrain.interrupt import asked, stop
 from advtrain.observer import Observer
 from advtrain.records import EpochRecord, Row
 from advtrain.store.rundir import note_end
 
-_RUNNING, _STOP = threading.Event(), threading.Event()
+_RUNNING = threading.Event()
 
 
 class Reporter(Observer):
-    """Tells the sweep what its run does, and stops the run when the sweep is stopped."""
+    """Tells the sweep what its run does."""
 
     def __init__(self, events: int) -> None:
         self.events = events
@@ -49,11 +50,6 @@ class Reporter(Observer):
     def started(self, run: Path, config: Config, rows: list[Row]) -> None:
         """Training begins."""
         self.tell("started", epoch=len(rows))
-
-    def batch(self, done: int, batches: int) -> None:
-        """A moment at which it is safe to stop."""
-        if _STOP.is_set():
-            raise KeyboardInterrupt
 
     def epoch(self, record: EpochRecord) -> None:
         """An epoch is saved."""
@@ -99,12 +95,14 @@ def _watch(tasks_from: int, tasks: queue.SimpleQueue[dict[str, Any]]) -> None:
 
 
 def _stop(*_: object) -> None:
-    """SIGTERM: save the run if there is one. A second time the flag alone counts, see `batch`."""
+    """SIGTERM: stop the run if there is one, as `advtrain train` does.
+
+    Once: Slurm may send it beside the sweep, and a sweep in a hurry kills.
+    """
     if not _RUNNING.is_set():
         os._exit(0)
-    if not _STOP.is_set():
-        _STOP.set()
-        raise KeyboardInterrupt
+    if not asked():
+        stop()
 
 
 def _work(task: dict[str, Any], reporter: Reporter) -> None:
@@ -135,7 +133,7 @@ def _work(task: dict[str, Any], reporter: Reporter) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     reporter.tell("ended", state=state, error=" ".join(error.split()))
-    if _STOP.is_set() or (state == "failed" and torch.cuda.is_available()):
+    if asked() or (state == "failed" and torch.cuda.is_available()):
         os._exit(0)  # after an error a GPU's context may be of no use to the next run
 
 

@@ -20,7 +20,7 @@ class Outcome(NamedTuple):
 
 @dataclass
 class Carry:
-    """What `free` hands on from batch to batch; made anew each epoch, so that none is saved."""
+    """What `free` hands on from batch to batch; made anew each epoch."""
 
     delta: Tensor | None = None
 

@@ -17,7 +17,7 @@ def replayed(model: nn.Module, batch: Batch) -> Iterator[Tensor]:
 
     Each yielded tensor is a leaf: whoever takes it descends the loss at it, whose backward pass
     leaves the input gradient there. The perturbation goes on to the next batch of the epoch; here
-    it begins at zero in each epoch, so that a run resumes exactly.
+    it begins at zero in each epoch, so that no last.pt has to keep one.
     """
     x, keys, carry = batch.x, batch.keys, batch.carry
     assert carry is not None

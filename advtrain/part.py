@@ -1,0 +1,53 @@
+"""part.pt: what is done of the epoch under way, saved when a run is stopped and now and then."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from advtrain.interrupt import asked
+from advtrain.observer import Observer
+from advtrain.records import Position
+from advtrain.store import checkpoint
+from advtrain.store.rundir import RunDirectory
+from advtrain.work import Work
+
+EVERY = 600.0  # seconds within an epoch that a kill may cost
+
+
+class Part:
+    """Follows an epoch's batches, and keeps what is done of it."""
+
+    def __init__(self, work: Work, directory: RunDirectory, observer: Observer) -> None:
+        self._work, self._directory, self._observer = work, directory, observer
+        self._epoch, self._saved = work.progress.epoch, time.monotonic()
+        self._there = work.position is not None
+
+    def batch(self, done: int, batches: int, here: Callable[[], Position]) -> None:
+        """So many batches are done: tell the observer; save `here` if it is time to.
+
+        If a stop was asked for that is saved, and a KeyboardInterrupt says how far it is.
+        """
+        if self._epoch != self._work.progress.epoch:  # the one before has ended and is saved
+            self._epoch, self._saved, self._there = self._epoch + 1, time.monotonic(), False
+        try:
+            self._observer.batch(done, batches)
+            if asked():
+                raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            self._save(here())
+            epoch = self._work.progress.epoch + 1
+            raise KeyboardInterrupt(
+                f"interrupted in epoch {epoch} after batch {done} of {batches}"
+            ) from None
+        # Of an epoch that is long the end, too, so that stopping its evaluation loses no batch.
+        if time.monotonic() - self._saved >= EVERY or (self._there and done == batches):
+            self._save(here())
+
+    def _save(self, position: Position) -> None:
+        work = self._work
+        content = checkpoint.to_bytes(
+            work.model, work.optimizer, work.progress, work.average, position
+        )
+        self._directory.write("part.pt", content)
+        self._saved, self._there = time.monotonic(), True
