@@ -93,6 +93,8 @@ def restore_part(
         for part, state in zip(parts, before, strict=True):
             part.load_state_dict(state)
         raise
+    for group in optimizer.param_groups:  # that each step sets; there may be none left
+        group["lr"] = position.lr
     if position.delta is not None:
         delta = position.delta.to(next(model.parameters()).device)
         position = replace(position, delta=delta)
