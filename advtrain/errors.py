@@ -38,6 +38,10 @@ class RunFailed(AdvtrainError):
     exit_code = 1
 
 
+class Lost(RunFailed):
+    """Another process of the run ended; whose own mistake it was says the rest."""
+
+
 class Interrupted(AdvtrainError):
     """The user stopped a command; a run that it began can go on later."""
 

@@ -16,15 +16,16 @@ from advtrain.errors import AdvtrainError
 from advtrain.learning.data.splits import Data, load_data
 from advtrain.learning.device import choose_device, device_name, keep_memory, suit_threads
 from advtrain.learning.examples import Fixed, fixed_images
+from advtrain.learning.group import ALONE, Group
 from advtrain.learning.models import build_model
 from advtrain.learning.optimizer import averaged, build_optimizer
+from advtrain.learning.order import check_replays, check_shares, joined_for
 from advtrain.learning.streams import seed_of
-from advtrain.learning.train import check_replays
+from advtrain.learning.sync_norm import synchronised
 from advtrain.observer import Observer
 from advtrain.records import Progress, Row
 from advtrain.store import checkpoint, examples, metrics, provenance
 from advtrain.store.parent import Parent
-from advtrain.store.rundir import RunDirectory
 
 
 @dataclass(frozen=True)
@@ -46,14 +47,21 @@ class Work:
 
 
 def prepare(
-    config: Config, device: str, directory: RunDirectory, parent: Parent | None, observer: Observer
+    config: Config,
+    device: str,
+    path: Path,
+    parent: Parent | None,
+    observer: Observer,
+    group: Group = ALONE,
 ) -> Work:
-    """Everything that can fail on a user's mistake, before the directory is touched."""
-    where, path = choose_device(device), directory.path
+    """Everything that can fail on a user's mistake, before the run's directory is touched."""
+    where = choose_device(device)
     data = load_data(config.dataset, where)
-    check_replays(config, len(data.train))
+    _check_order(config, len(data.train), group, observer)
     record = record_of(config, data, path, parent)
     model = ready_model(config, data, where)
+    if group.size > 1 and config.training.batch_norm == "synchronised":
+        synchronised(model, group)
     optimizer = build_optimizer(model, config.optimizer)
     average = averaged(model, config.training.ema) if config.training.ema else None
     progress, rows, best = Progress(), [], None
@@ -63,8 +71,9 @@ def prepare(
     elif parent:
         progress, rows, best = _take_over(parent, config, model, optimizer, average, observer)
     now = provenance.session(
-        str(where), device_name(where), config.training.precision, config.training.compile
-    )
+        str(where), device_name(where), config.training.precision, config.training.compile,
+        group.size,
+    )  # fmt: skip
     for text in provenance.differences(record["sessions"][-1], now) if record["sessions"] else []:
         observer.warn(f"resumed on different terms, so the figures may differ slightly: {text}")
     record["sessions"].append(now)
@@ -72,6 +81,17 @@ def prepare(
     shown = _shown(fixed, config, path, progress.epoch, observer)
     return Work(config, data, model, optimizer, average, progress, rows, record, parent, best,
                  fixed, shown)  # fmt: skip
+
+
+def _check_order(config: Config, images: int, group: Group, observer: Observer) -> None:
+    """SettingError where the epochs' batches cannot be; a warning where they are not one's own."""
+    check_shares(config, images, group.size)
+    check_replays(config, images, group.size)
+    if few := joined_for(config, images, group.size):
+        observer.warn(
+            f"the last batch's {few} images are too few for {group.size} processes and join the "
+            "batch before: an epoch has one step less than on one process"
+        )
 
 
 def ready_model(config: Config, data: Data, where: torch.device) -> nn.Module:

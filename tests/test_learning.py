@@ -16,7 +16,8 @@ from advtrain.learning.device import suit_threads
 from advtrain.learning.models import build_model
 from advtrain.learning.optimizer import build_optimizer
 from advtrain.learning.streams import seed_of, stream
-from advtrain.learning.train import batches_of, clip
+from advtrain.learning.order import batches_of
+from advtrain.learning.train import clip
 
 
 def reference(path: Path, overrides: list[str]) -> tuple[dict[str, torch.Tensor], list[float]]:

@@ -16,7 +16,7 @@ from advtrain.cli.catalogue import datasets, models, schema
 from advtrain.cli.evaluating import evaluate
 from advtrain.cli.sweeping import sweep
 from advtrain.cli.training import train
-from advtrain.errors import AdvtrainError
+from advtrain.errors import AdvtrainError, Lost
 
 app = typer.Typer(
     help="Does my adversarial training converge, and if not, why?",
@@ -38,10 +38,32 @@ for command in (
     app.command()(command)
 
 
+@app.callback()
+def begin(context: typer.Context) -> None:
+    """Refuse under torchrun what one process does alone."""
+    from advtrain.config.ranks import follows, place
+
+    command = context.invoked_subcommand
+    if place().size == 1 or command == "train":
+        return
+    if follows():  # the first process says it
+        sys.exit(0)
+    raise AdvtrainError(
+        f"advtrain {command}: this is for one process; only advtrain train may be started by "
+        f"torchrun, and here it started {place().size}"
+    )
+
+
 def main() -> None:
     """Run the command line; a user's mistake is one clear message, never a traceback."""
     try:
         app()
+    except Lost as error:  # what ended the others is said there, and what is saved by the first
+        from advtrain.config.ranks import follows
+
+        if not follows():
+            print(error, file=sys.stderr)
+        sys.exit(error.exit_code)
     except AdvtrainError as error:
         print(error, file=sys.stderr)
         sys.exit(error.exit_code)
