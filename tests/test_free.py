@@ -12,8 +12,8 @@ from advtrain.config.schema import Attack
 from advtrain.learning.objectives import OBJECTIVES
 from advtrain.learning.objectives.batch import Batch, Carry
 from advtrain.learning.optimizer import build_optimizer
-from advtrain.learning.streams import stream
 from advtrain.learning.order import batches_of
+from advtrain.learning.streams import stream
 from advtrain.learning.train import train_epoch
 from advtrain.records import Progress
 from tests import reference_methods as plain
