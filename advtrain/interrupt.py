@@ -29,19 +29,15 @@ def interruptible(what: str = "interrupted before training began") -> Iterator[N
         command = shlex.join(["advtrain", *sys.argv[1:]])
         raise Interrupted(f"{str(error) or what}\nto go on: {command}") from None
     finally:
-        signal.signal(signal.SIGTERM, before)
+        if signal.getsignal(signal.SIGTERM) is stop:  # not `deafened`
+            signal.signal(signal.SIGTERM, before)
 
 
-@contextmanager
-def undisturbed() -> Iterator[None]:
-    """Ignore Ctrl-C and SIGTERM for the moment that it takes to write down how a run ended."""
-    if threading.current_thread() is not threading.main_thread():  # which alone has signals
-        yield
-        return
-    before = {number: signal.signal(number, signal.SIG_IGN)
-              for number in (signal.SIGINT, signal.SIGTERM)}  # fmt: skip
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+def deafen() -> None:
+    """Ignore Ctrl-C and SIGTERM from now on: torchrun is ending this process, which has last words.
+
+    Should these take too long, torchrun sends SIGKILL.
+    """
+    if threading.current_thread() is threading.main_thread():  # which alone has signals
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)

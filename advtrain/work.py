@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,8 +61,10 @@ def prepare(
     _check_order(config, len(data.train), group, observer)
     record = record_of(config, data, path, parent)
     model = ready_model(config, data, where)
-    if group.size > 1 and config.training.batch_norm == "synchronised":
-        synchronised(model, group)
+    if group.size > 1:
+        _freeze_unused(model, data.shape, where)
+        if config.training.batch_norm == "synchronised":
+            synchronised(model, group)
     optimizer = build_optimizer(model, config.optimizer)
     average = averaged(model, config.training.ema) if config.training.ema else None
     progress, rows, best = Progress(), [], None
@@ -110,6 +113,21 @@ def ready_model(config: Config, data: Data, where: torch.device) -> nn.Module:
     if config.model.name in MODELS:  # others may rely on the usual strides, by view() for example
         model.to(memory_format=torch.channels_last)  # pooling is several times faster on CPUs
     return model
+
+
+def _freeze_unused(model: nn.Module, shape: tuple[int, int, int], where: torch.device) -> None:
+    """Ask no gradient for weights that no pass uses; one process finds none for them either.
+
+    DistributedDataParallel would wait for it in vain.
+    """
+    trial = copy.deepcopy(model)
+    names, parameters = zip(*trial.named_parameters(), strict=True)
+    learning = [p.requires_grad_() for p in parameters]
+    logits = trial(torch.zeros(2, *shape, device=where))
+    gradients = torch.autograd.grad(logits.sum(), learning, allow_unused=True)
+    for name, gradient in zip(names, gradients, strict=True):
+        if gradient is None:
+            model.get_parameter(name).requires_grad_(False)
 
 
 def _shown(

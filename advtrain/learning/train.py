@@ -88,6 +88,7 @@ def train_epoch(
     Each process of a group takes its share of every batch. `trained` is the model as the group
     wraps it, for the passes that are descended.
     """
+    trained = model if trained is None else trained
     epoch, keys = progress.epoch + 1, config.objective
     objective, replays = OBJECTIVES[keys.name], getattr(keys, "replays", 1)
     batches = batches_of(
@@ -109,7 +110,7 @@ def train_epoch(
             for param_group in optimizer.param_groups:
                 param_group["lr"] = lr
             loss, robust_logits, grad_norm = descend(
-                model, optimizer, batch, x_adv, config, step / steps, trained or model
+                model, optimizer, batch, x_adv, config, step / steps, trained
             )
             if average is not None:
                 average.update_parameters(model)

@@ -17,7 +17,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from advtrain.errors import AdvtrainError, Busy, Lost, RunFailed
-from advtrain.interrupt import undisturbed
+from advtrain.interrupt import deafen
 from advtrain.store.status import STALE, Status, read_status
 
 _HEARTBEAT = 10.0  # seconds
@@ -163,15 +163,14 @@ def outcome_in(directory: RunDirectory) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        with undisturbed():
-            directory.set_status(state="interrupted")
+        directory.set_status(state="interrupted")
         raise KeyboardInterrupt(
             f"interrupted after epoch {directory.status.epoch}, saved in {path}"
         ) from None
-    except Lost as error:  # torchrun is about to end this process as well
-        with undisturbed():
-            directory.set_status(state="interrupted", error=str(error))
-            directory.log(f"interrupted: {error}")
+    except Lost as error:
+        deafen()
+        directory.set_status(state="interrupted", error=str(error))
+        directory.log(f"interrupted: {error}")
         raise Lost(
             f"{path}: {error}; epoch {directory.status.epoch} and those before it are saved, and "
             "the same command goes on"
@@ -182,9 +181,8 @@ def outcome_in(directory: RunDirectory) -> Iterator[None]:
         raise
     except Exception as error:
         text = f"{type(error).__name__}: {error}".splitlines()[0]
-        with undisturbed():
-            directory.set_status(state="failed", error=text)
-            directory.log(traceback.format_exc())
+        directory.set_status(state="failed", error=text)
+        directory.log(traceback.format_exc())
         raise RunFailed(f"{path}: {text}; the traceback is in its log.txt") from error
 
 
