@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 
 import typer
 
@@ -58,15 +59,33 @@ def main() -> None:
     """Run the command line; a user's mistake is one clear message, never a traceback."""
     try:
         app()
-    except Lost as error:  # what ended the others is said there, and what is saved by the first
+    except AdvtrainError as error:
         from advtrain.config.ranks import follows
 
-        if not follows():
+        # What ended the other process is said there, and what is saved by the first.
+        if not (isinstance(error, Lost) and follows()):
             print(error, file=sys.stderr)
-        sys.exit(error.exit_code)
-    except AdvtrainError as error:
-        print(error, file=sys.stderr)
-        sys.exit(error.exit_code)
+        _end(error.exit_code)
     except BrokenPipeError:  # the reader of a pipe has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except Exception:
+        if not _connected():
+            raise
+        traceback.print_exc()
+        _end(1)
+
+
+def _end(code: int) -> None:
+    """Exit; connected to other processes without Python's cleaning up, which gloo may abort."""
+    if _connected():
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
+def _connected() -> bool:
+    """Whether other processes of a run are connected to this one."""
+    distributed = sys.modules.get("torch.distributed")
+    return distributed is not None and bool(distributed.is_initialized())

@@ -48,8 +48,8 @@ class Tally:
             parts[1] = (robust_logits.argmax(1) == y).sum()
         sums = torch.stack([part.to(self._sums.dtype) for part in parts])
         if self._group.size > 1:  # one sum a step, so that all see a bad batch at the same
-            whole = self._group.sum(torch.stack([*sums[:2], loss.to(sums.dtype) * len(y) / images]))
-            sums, loss = torch.cat([whole[:2], sums[2:]]), whole[2]
+            *of_all, loss = self._group.sum(torch.stack([*sums[:2], loss.to(sums.dtype)]))
+            sums = torch.stack([*of_all, sums[2]])
         self._sums += sums
         bad = ~(torch.isfinite(loss) & torch.isfinite(grad_norm)) & (self._first_bad == 0)
         self._first_bad += bad * self._batches
