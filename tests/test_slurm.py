@@ -170,13 +170,14 @@ def test_a_job_that_fails_before_it_trains_is_told_with_its_log(
 def test_refine_goes_through_slurm_too(slurm: SlurmHost, tmp_path: Path) -> None:
     """Where it adds the same runs and finds the same band as on this machine."""
     file = tmp_path / "slow.yaml"
-    file.write_text(TINY.replace("name: tiny", "name: slow").replace("epochs: 3", "epochs: 12"))
-    keys = ("eps=0.02,0.9", "--refine", "eps", "--budget", "2", "--json")
+    file.write_text(TINY.replace("name: tiny", "name: slow").replace("epochs: 3", "epochs: 40"))
+    keys = ("lr=logspace(1e-3,10,5)", "schedule=cosine", "eps=0.05", "--refine", "lr",
+            "--budget", "2", "--json", "slurm.runs_per_task=3", "slurm.cpus=2")  # fmt: skip
     here = finish(start("sweep", "slow.yaml", *keys, "--runs-dir", "here", cwd=tmp_path))
     there = sweep(slurm, tmp_path, *keys)
     assert there.code == here.code == 0, there.err
     one, other = json.loads(here.out), json.loads(there.out)
-    assert one["bands"] == other["bands"] and len(other["runs"]) == 4
+    assert one["bands"] == other["bands"] and len(other["runs"]) == 7
     names = [Path(run["run_dir"]).name for run in other["runs"]]
     assert names == [Path(run["run_dir"]).name for run in one["runs"]]
     for name in names:
