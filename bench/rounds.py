@@ -28,7 +28,7 @@ class Contestant:
         self.name = name
         self.rounds: list[Measures] = []
         # Not a pipe: one that nobody reads fills up.
-        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115
+        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115  (closed in `close`)
         self._process = subprocess.Popen(
             [sys.executable, "-m", "bench.worker", name, json.dumps(vars(workload))],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, text=True,

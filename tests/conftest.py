@@ -15,6 +15,8 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run side by side
 
 from advtrain import cli
+from tests.slurm_host import slurm as slurm  # fixtures for all
+from tests.slurm_host import slurm_host as slurm_host
 
 
 @dataclass

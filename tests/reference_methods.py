@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -165,6 +165,6 @@ def averaged(trace: Sequence[Tensor], decay: float) -> Tensor:
     return found
 
 
-def flat(parameters: object) -> Tensor:
+def flat(parameters: Iterable[Tensor]) -> Tensor:
     """All parameters in one vector, copied."""
-    return torch.cat([p.detach().flatten() for p in parameters]).clone()  # type: ignore[attr-defined]
+    return torch.cat([p.detach().flatten() for p in parameters]).clone()

@@ -1,11 +1,7 @@
 """A real Slurm of two nodes on this host, for the tests that need one (see slurm/start.sh).
 
-    from tests.slurm_host import SLURM, SlurmHost, slurm
-
-    __all__ = ["slurm"]  # the fixture
-    pytestmark = SLURM
-
-All tests of a process share it, one after the other: `clear` makes it as good as new. Each worker
+The fixture `slurm` skips a test where there can be none. All tests of a process share it, one after
+the other: `clear` makes it as good as new. Each worker
 of pytest-xdist has its own, so tests side by side cannot preempt each other's jobs. (To hold them
 in one worker by `--dist loadgroup` does nothing, silently, with pytest 9.2 and pytest-xdist 3.8:
 pytest-dev/pytest-xdist#1386.)
@@ -14,7 +10,6 @@ pytest-dev/pytest-xdist#1386.)
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 import shutil
 import signal
@@ -40,9 +35,6 @@ def why_not() -> str:
         return "Slurm's daemons need root"
     missing = [name for name in PROGRAMS if shutil.which(name) is None]
     return f"not installed: {', '.join(missing)}" if missing else ""
-
-
-SLURM = pytest.mark.skipif(bool(why_not()), reason=why_not())
 
 
 @dataclass(frozen=True)
@@ -75,7 +67,7 @@ class SlurmHost:
         """The number of a job that runs these shell lines."""
         return int(self.run("sbatch", "--parsable", *options, "--wrap", script))
 
-    def job(self, job: int) -> dict[str, str]:
+    def job(self, job: int | str) -> dict[str, str]:
         """What `scontrol show job` says of it: JobState, Restarts, BatchHost and so on."""
         pairs = self.run("scontrol", "--oneliner", "show", "job", job).split()
         return dict(pair.split("=", 1) for pair in pairs if "=" in pair)
@@ -156,28 +148,25 @@ def _is_slurms(name: str) -> bool:
     return name.startswith(("SLURM_", "SLURMD_", "SBATCH_", "SRUN_"))
 
 
-@functools.cache  # each module that imports the fixture would start its own
-def _started() -> SlurmHost:
+@pytest.fixture(scope="session")
+def slurm_host() -> Iterator[SlurmHost]:
+    """The Slurm of this process; it starts when a test first asks for it."""
+    if reason := why_not():
+        pytest.skip(reason)
     host = SlurmHost(Path(tempfile.mkdtemp(prefix="slurm-")))
-    command = [SCRIPTS / "start.sh", host.folder]
     try:
+        command = [SCRIPTS / "start.sh", host.folder]
         done = subprocess.run(command, env=host.env, capture_output=True, text=True)
         if done.returncode:
             pytest.fail(done.stderr)
-    except BaseException:
-        _stop(host)
-        raise
-    return host
+        yield host
+    finally:
+        subprocess.run([SCRIPTS / "stop.sh", host.folder], check=True)
+        shutil.rmtree(host.folder, ignore_errors=True)
 
 
-def _stop(host: SlurmHost) -> None:
-    subprocess.run([SCRIPTS / "stop.sh", host.folder], check=True)
-    shutil.rmtree(host.folder, ignore_errors=True)
-
-
-@pytest.fixture(scope="session")
-def slurm() -> Iterator[SlurmHost]:
-    """The Slurm of this process; it starts when a test first asks for it."""
-    host = _started()
-    yield host
-    _stop(host)
+@pytest.fixture
+def slurm(slurm_host: SlurmHost) -> Iterator[SlurmHost]:
+    """The same with both nodes idle; what a test leaves behind is cleared away."""
+    yield slurm_host
+    slurm_host.clear()

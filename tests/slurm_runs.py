@@ -58,6 +58,14 @@ def sweep(slurm: SlurmHost, folder: Path, *more: str) -> Done:
     return finish(begin(slurm, folder, *more), 300)
 
 
+def half_way(slurm: SlurmHost, folder: Path, epochs: int = 20) -> subprocess.Popen[str]:
+    """The sweep's command, when both of its two runs have some epochs behind them."""
+    slow_config(folder, epochs)
+    process = begin(slurm, folder)
+    slurm.wait_for(lambda: len(at_work(folder, epoch=2)) == 2, 60)
+    return process
+
+
 def runs(folder: Path) -> dict[str, dict[str, Any]]:
     """The status of each run, by its directory's name."""
     found = {}
@@ -78,12 +86,6 @@ def at_work(folder: Path, node: str = "", epoch: int = 1) -> list[str]:
         if status["state"] == "running" and status["epoch"] >= epoch
         and node in ("", status["host"])
     ]  # fmt: skip
-
-
-def requeued(slurm: SlurmHost) -> list[str]:
-    """The jobs that wait to be started anew."""
-    listed = slurm.run("squeue", "-h", "-r", "-t", "PENDING", "-o", "%i|%r").split()
-    return [line.split("|")[0] for line in listed if line.endswith("|BeginTime")]
 
 
 def without_times(file: Path) -> list[dict[str, str]]:
@@ -117,10 +119,3 @@ def gone(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except OSError:
         return True
-
-
-def hasten(slurm: SlurmHost) -> bool:
-    """Let what is requeued begin at once; for the end of a `wait_for`'s condition."""
-    for job in requeued(slurm):
-        slurm.hasten(job)
-    return False

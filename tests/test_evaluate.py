@@ -7,11 +7,13 @@ import shutil
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 import torch
 from filelock import FileLock
+from torch import Tensor
 
 from advtrain import evaluation
 from advtrain.errors import RunFailed
@@ -140,7 +142,9 @@ class TestCutOff:
     def test_after_any_batch(
         self, advtrain, run: Path, monkeypatch: pytest.MonkeyPatch, share: float
     ) -> None:
-        few = lambda self, begin: portions(begin.nonzero()[:, 0], 8)  # noqa: E731
+        def few(_: Stage, begin: Tensor) -> list[Tensor]:
+            return portions(begin.nonzero()[:, 0], 8)
+
         monkeypatch.setattr(Stage, "batches", few)
         whole = run.with_name("whole")
         shutil.copytree(run, whole)
@@ -150,10 +154,10 @@ class TestCutOff:
 
         write, count = evaluation.write_partial, 0
 
-        def killed(*arguments: object) -> None:
+        def killed(*arguments: Any) -> None:
             nonlocal count
             count += 1
-            write(*arguments)  # type: ignore[arg-type]
+            write(*arguments)
             if count == writes:
                 raise KeyboardInterrupt
 

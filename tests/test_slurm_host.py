@@ -3,22 +3,11 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.slurm_host import NODES, SLURM, SlurmHost, slurm
-
-__all__ = ["slurm"]  # the fixture
-pytestmark = SLURM
-
-
-@pytest.fixture(autouse=True)
-def clear(slurm: SlurmHost) -> Iterator[None]:
-    slurm.clear()
-    yield
-    slurm.clear()
+from tests.slurm_host import NODES, SlurmHost
 
 
 def runs(slurm: SlurmHost, job: int) -> bool:

@@ -4,37 +4,22 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 from tests.conftest import finish, start
-from tests.slurm_host import SLURM, SlurmHost, slurm
+from tests.slurm_host import SlurmHost
 from tests.slurm_runs import (
     after_its_verdict,
     at_work,
     begin,
     epochs_logged,
     gone,
-    hasten,
     parents,
-    requeued,
     runs,
     slow_config,
     without_times,
 )
 from tests.test_resume import contents
-
-__all__ = ["slurm"]  # the fixture
-pytestmark = SLURM
-
-
-@pytest.fixture(autouse=True)
-def clear(slurm: SlurmHost) -> Iterator[None]:
-    slurm.clear()
-    yield
-    slurm.clear()
 
 
 def task_of(worker: int) -> int:
@@ -47,32 +32,33 @@ def task_of(worker: int) -> int:
 def test_preempted_and_lost_runs_end_as_if_nothing_had_happened(
     slurm: SlurmHost, tmp_path: Path
 ) -> None:
+    def state(name: str) -> str:
+        return str(runs(tmp_path)[name]["state"])
+
     slow_config(tmp_path, epochs=20, seeds="0, 1, 2, 3")
     process = begin(slurm, tmp_path)
     try:
         slurm.wait_for(lambda: at_work(tmp_path, "n1", 3) and at_work(tmp_path, "n2", 3), 60)
-        preempted = at_work(tmp_path, "n1")
-        slurm.preempt("n1", 1)
-        slurm.wait_for(lambda: len(requeued(slurm)) == len(preempted), 30)
-        for name in preempted:
-            assert runs(tmp_path)[name]["state"] == "interrupted"
+        preempted = at_work(tmp_path, "n1", 0)
+        slurm.preempt("n1", 5)
+        slurm.wait_for(lambda: {state(name) for name in preempted} == {"interrupted"}, 30)
 
-        slurm.wait_for(lambda: at_work(tmp_path, "n2", 3) or hasten(slurm), 60)
-        lost = at_work(tmp_path, "n2", 3)[0]
+        slurm.wait_for(lambda: at_work(tmp_path, "n2", 3), 60)
+        lost = min(at_work(tmp_path, "n2", 3), key=lambda name: runs(tmp_path)[name]["epoch"])
         first = runs(tmp_path)[lost]
         alive = [task_of(first["pid"]), first["pid"]]
         os.kill(first["pid"], signal.SIGSTOP)
         slurm.kill_node("n2", spare=alive)
         slurm.give_up_node("n2")
-        slurm.wait_for(lambda: requeued(slurm) or hasten(slurm), 30)
-        hasten(slurm)
+        slurm.wait_for(lambda: slurm.job(first["job"])["JobState"] == "PENDING", 30)
         slurm.start_node("n2")
-        slurm.wait_for(lambda: process.poll() is not None or hasten(slurm), 240)
+        slurm.wait_for(lambda: process.poll() is not None, 240)
     finally:
         done = finish(process, 1)
     assert done.code == 0, done.err
     statuses = runs(tmp_path)
     assert [status["state"] for status in statuses.values()] == ["finished"] * 8
+    assert all(statuses[name]["restart"] >= 1 for name in preempted)
     assert statuses[lost]["attempt"] > first["attempt"]
     assert statuses[lost]["job"] == first["job"] and statuses[lost]["restart"] > first["restart"]
     assert len({status["job"] for status in statuses.values()}) == 8  # no job but the first ones

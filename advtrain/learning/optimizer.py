@@ -39,5 +39,5 @@ def averaged(model: nn.Module, decay: float) -> AveragedModel:
 
     The first update copies the model; each later one keeps `decay` of the average.
     """
-    update = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+    update = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]  # torch leaves it untyped
     return AveragedModel(model, multi_avg_fn=update, use_buffers=True)

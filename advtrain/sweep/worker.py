@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import faulthandler
 import gc
+import importlib
 import io
 import json
 import os
@@ -76,7 +77,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _stop)
     tasks: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
     threading.Thread(target=_watch, args=(tasks_from, tasks), daemon=True).start()
-    import advtrain.experiment  # noqa: F401  torch and all, before the first task
+    importlib.import_module("advtrain.experiment")  # torch and all, before the first task
 
     gc.freeze()  # what importing made stays: looking through it after each run takes longer
     reporter = Reporter(events)
