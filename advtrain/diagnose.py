@@ -116,12 +116,13 @@ def table_of_run(path: Path, *, state: str | None = None) -> Table:
     Neither weights nor the modules of `import:` are needed, so a copy elsewhere will do. Raises
     AdvtrainError if there is no epoch yet, or config or curves cannot be read.
     """
-    status, config = read_status(path), load_config(path / "config.yaml", check_imports=False)
+    status = read_status(path)
     if status is None:
         raise AdvtrainError(f"{path}: its status.json cannot be read")
     if not (path / "metrics.csv").exists():
         why = f": {status.error}" if status.error else ""
         raise AdvtrainError(f"{path}: no epochs yet ({status.shown}{why})")
+    config = load_config(path / "config.yaml", check_imports=False)
     curves = read_curves(path / "metrics.csv")
     provenance = read_object(path / "provenance.json")
     labels, parent = _mapping(provenance, "labels"), _mapping(provenance, "parent")

@@ -92,10 +92,10 @@ def _run_json(run: Run, queue: Queue) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Queue:
-    """What Slurm says of the jobs of runs; None where it cannot be asked."""
+    """What Slurm says of the jobs of runs that are not finished."""
 
     jobs: dict[str, Job]
-    unknown: str = ""  # why it cannot be asked
+    unknown: str = ""  # why it could not be asked
 
     @classmethod
     def of(cls, runs: list[Run]) -> Queue:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from advtrain import load_config, train
+from advtrain.diagnose import diagnose_all
 from advtrain.errors import Busy
 from advtrain.store.owner import Owner, this_process
 from advtrain.store.rundir import hold, note_queued
@@ -122,6 +123,8 @@ def test_a_run_may_be_queued_before_anything_of_it_is_there(tiny: Path, tmp_path
     found = read_status(new)
     assert found and (found.state, found.attempt, found.job) == ("queued", 0, "9_1")
     assert {file.name for file in new.iterdir()} <= {"status.json", ".lock"}
+    (result,) = diagnose_all([new.parent])
+    assert result.verdict.headline == "cannot tell: no epochs yet (queued)"
     done = train(load_config(tiny), tmp_path / "runs", device="cpu")
     assert done.dir == new and done.status.attempt == 1
     assert (new / "metrics.csv").read_text().count("\n") == 4

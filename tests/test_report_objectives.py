@@ -13,6 +13,7 @@ from advtrain.report.cells import cells_of, maps_of
 from advtrain.report.content import content, report_on
 from advtrain.report.gather import gather
 from advtrain.report.tables import tables
+from advtrain.store.rundir import note_queued
 from tests.pages import made_of
 from tests.synthetic import learning, write_run
 
@@ -91,10 +92,14 @@ def test_a_key_of_one_method_stays_a_number(tmp_path: Path) -> None:
     assert [(axis.name, axis.labels) for axis in axes] == [("beta", ("2", "10"))]
 
 
+@pytest.mark.parametrize("queued", [False, True])
 @pytest.mark.parametrize("begun", [0, 4, len(METHODS)])
-def test_what_a_sweep_has_not_begun_is_told_alike(tmp_path: Path, begun: int) -> None:
+def test_what_a_sweep_has_not_begun_is_told_alike(tmp_path: Path, begun: int, queued: bool) -> None:
     sweep = swept(tmp_path, *METHODS)
     written(tmp_path, *list(METHODS)[:begun])
+    for i in range(begun, len(METHODS) if queued else 0):
+        for seed in (0, 1):
+            note_queued(tmp_path / f"{i}-s{seed}-00000000", f"9_{i}", 3)
     found = content(report_on(gather([sweep]), None), tmp_path)
     labels = [f"objective {label}" for label in METHODS.values()]
     assert sorted(cell["label"] for cell in found["cells"]) == sorted(labels)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -173,11 +175,19 @@ def test_logs_are_with_the_runs_and_free_of_progress_bars(slurm: SlurmHost, tmp_
     slow_config(tmp_path, epochs=2)
     net = tmp_path / "slow_net.py"
     net.write_text(net.read_text() + "\nprint('said by the model')\n")
-    assert sweep(slurm, tmp_path, "slurm.setup=[export FORCE_COLOR=1 NAP=0]").code == 0
+    # What lies in the current folder is not taken for a module of Python's.
+    (tmp_path / "csv.py").write_text("raise ImportError('not the real one')")
+    words = [sys.executable, "-P", "-m", "advtrain", "sweep", "slow.yaml", "--launcher", "slurm",
+             "slurm.cpus=2", "slurm.setup=[export FORCE_COLOR=1 NAP=0]"]  # fmt: skip
+    done = subprocess.run(words, cwd=tmp_path, env=slurm.env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
     (folder,) = tmp_path.glob("runs/slow/sweeps/*/slurm")
     texts = [file.read_text() for file in folder.rglob("*") if "log" in file.name]
     assert sum("said by the model" in text for text in texts) == 2
     assert sum("[1/1]" in text for text in texts) == 2
+    (script,) = folder.glob("*_submission.sh")
+    (step,) = [line for line in script.read_text().splitlines() if line.startswith("srun ")]
+    assert "--cpus-per-task=2" in step  # which it does not take from sbatch
     for text in texts:
         assert "\r" not in text and "\x1b[?25l" not in text and "%|" not in text
 

@@ -33,7 +33,11 @@ def sweep(
     ] = None,
     seeds: Annotated[str | None, typer.Option(help="As in 0-4 or 0,2,5-7.")] = None,
     jobs: Annotated[
-        int | None, typer.Option(min=1, help="Workers; by default one a GPU, else one a core.")
+        int | None,
+        typer.Option(
+            min=1,
+            help="Workers, by default one a GPU, else one a core; with Slurm, tasks at a time.",
+        ),
     ] = None,
     launcher: Annotated[
         Launcher, typer.Option(help="local: workers on this machine; slurm: jobs of the cluster.")

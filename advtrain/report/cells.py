@@ -226,8 +226,8 @@ def _sorted(labels: Iterable[str]) -> tuple[str, ...]:
 def _name(entries: Sequence[Entry]) -> str:
     """A cell without axes: the run's or file's own name."""
     path, config = entries[0].path, entries[0].config
-    if config is not None:
-        return path.name.rpartition("-s")[0] or config.name
+    if path.is_dir():
+        return path.name.rpartition("-s")[0] or (config.name if config else path.name)
     return path.stem
 
 

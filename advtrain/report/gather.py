@@ -112,7 +112,7 @@ def _side(path: Path, renamed: Mapping[str, str], classes: int | None) -> Side:
         return _distinct(path, [_entry(result) for result in found])
     entries: list[Entry] = []
     for run, row in _swept(path):
-        if is_run(run):
+        if is_run(run) and not _waits(run):
             entries += [_entry(result) for result in _judged(run)]
         else:
             entries.append(_not_begun(run, row))
@@ -182,8 +182,14 @@ def _entry(result: Result) -> Entry:
     )
 
 
+def _waits(run: Path) -> bool:
+    """Whether all that there is of a run is that a job is to train it."""
+    status = read_status(run)
+    return status is not None and status.attempt == 0
+
+
 def _not_begun(run: Path, row: Mapping[str, str]) -> Entry:
-    """An entry for a row of sweep.csv whose run has no directory."""
+    """An entry for a row of sweep.csv whose run has no directory, or only waits."""
     keys = list(row)[: list(row).index("seed")]  # the swept ones stand before it
     seed = int(row["seed"]) if row["seed"].isdigit() else None
     state, error = row.get("state") or WAITING, row.get("error") or ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import shlex
 import warnings
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -78,9 +79,11 @@ def submit(
 
 def _parameters(slurm: Slurm) -> dict[str, Any]:
     """As submitit calls them."""
-    # `-m` would put the current folder first on the path, and its modules before all others.
-    package = Path(__file__).parents[3]
-    setup = ["export PYTHONSAFEPATH=1", f'export PYTHONPATH="{package}:$PYTHONPATH"', *slurm.setup]
+    # `-m` would put the current folder first on the path, and its modules before all others; so
+    # would an empty part of PYTHONPATH.
+    package = shlex.quote(str(Path(__file__).parents[3]))
+    path = f'export PYTHONPATH={package}"${{PYTHONPATH:+:$PYTHONPATH}}"'
+    setup = ["export PYTHONSAFEPATH=1", path, *slurm.setup]
     more = dict(slurm.options)
     if slurm.memory:
         more["mem"] = slurm.memory

@@ -70,6 +70,8 @@ class Task:
     def train(self, stop: Stop) -> None:
         """Train the runs by local workers; an error that concerns them all becomes theirs."""
         todo, board = self.todo(), Board(self.keys)
+        if not todo:  # requeued after the last of them had ended
+            return
         board.add(todo)
         view = View(board, Console(stderr=True, highlight=False))
         try:
