@@ -83,11 +83,10 @@ def disagreement(status: Status, job: Job | None) -> str:
 
 def ending(job: str) -> str:
     """How a job that is no longer in the queue has ended, in words that go on from `its job 12`."""
-    array = job.partition("_")[0]
     # The accounting knows more, but not of a task that was cancelled before its array was split.
     asked = (
-        ("sacct", "-X", "-n", "-P", "-j", array, "-o", "JobID,State,ExitCode"),
-        ("squeue", "-h", "-r", "-t", "all", "-j", array, "-o", "%i|%T|"),
+        ("sacct", "-X", "-n", "-P", "-j", job, "-o", "JobID,State,ExitCode"),
+        ("squeue", "-h", "-r", "-t", "all", "-j", job, "-o", "%i|%T|"),
     )
     for command in asked:
         with contextlib.suppress(AdvtrainError):

@@ -8,6 +8,8 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -22,7 +24,7 @@ from advtrain.sweep.launch.slurm_task import Task
 from advtrain.sweep.plan import Planned, plan, read_study
 from advtrain.sweep.state import Board
 from advtrain.sweep.view import View
-from advtrain.sweep.work import Stop
+from advtrain.sweep.work import Stop, work_off
 from tests.conftest import Done
 from tests.test_jobs import Say
 from tests.test_jobs import say as say
@@ -60,6 +62,12 @@ def rewrite(run: Planned, **changes: object) -> None:
     file.write_text(json.dumps(json.loads(file.read_text()) | changes))
 
 
+def between_looks(monkeypatch: pytest.MonkeyPatch, do: Callable[[float], None]) -> None:
+    """Do something where the sweep would sleep; others, as subprocess, sleep as always."""
+    clock = SimpleNamespace(sleep=do, monotonic=time.monotonic)
+    monkeypatch.setattr(following, "time", clock)
+
+
 def follow(board: Board, tmp_path: Path, stop: Stop, *, fail_fast: bool = False) -> list[str]:
     """The lines that are said until all has ended, or until stopped."""
     view = Heard(board)
@@ -86,7 +94,7 @@ def test_a_run_whose_job_is_gone_is_given_up_when_its_process_is_silent(
             found = read_status(first.path)
             assert found and found.state == "running"
 
-    monkeypatch.setattr("time.sleep", look)
+    between_looks(monkeypatch, look)
     (tmp_path / "logs").mkdir()
     (tmp_path / "logs/9_0_0_log.err").touch()
     said = follow(queued, tmp_path, Stop())
@@ -112,7 +120,7 @@ def test_a_queue_that_does_not_answer_ends_nothing_and_is_told_once(
             for run in queued.runs:
                 rewrite(run, state="finished", epoch=3)
 
-    monkeypatch.setattr("time.sleep", look)
+    between_looks(monkeypatch, look)
     first, *ends = follow(queued, tmp_path, Stop())
     assert first == (
         "squeue: Unable to contact slurm controller; the runs' directories tell how they go on"
@@ -130,7 +138,7 @@ def test_a_run_whose_directory_is_gone_is_not_waited_for(
             shutil.rmtree(run.path, ignore_errors=True)
         say("squeue")
 
-    monkeypatch.setattr("time.sleep", look)
+    between_looks(monkeypatch, look)
     waiting, *ends = follow(queued, tmp_path, Stop())
     assert waiting == "waiting in the queue: 2 tasks: Priority"
     assert len(ends) == 2 and all("is no longer in the queue" in end for end in ends)
@@ -229,3 +237,37 @@ def test_a_task_has_a_seat_a_core_and_shares_out_their_threads(
     assert len(task(queued, tmp_path, cpus=3).places(9)) == 3
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
     assert task(queued, tmp_path).places(2)[0].env == {"OMP_NUM_THREADS": "2"}
+
+
+class OneWorker:
+    """In place of Workers: its run has been saved before the sweep knows that it is stopped."""
+
+    def __init__(self, run: Planned, stop: Stop) -> None:
+        self.run: Planned | None = run
+        self.end = stop
+
+    def alive(self) -> bool:
+        return self.run is not None
+
+    busy = alive
+
+    def idle(self) -> list[OneWorker]:
+        return []
+
+    def event(self, wait: float) -> tuple[OneWorker, dict[str, str]]:
+        self.end.now = True
+        return self, {"event": "ended", "state": "interrupted", "error": ""}
+
+    def stop(self) -> None: ...
+
+
+def test_a_worker_that_slurm_stops_before_the_task_does_is_no_failure(
+    queued: Board, tmp_path: Path
+) -> None:
+    run, stop = queued.runs[0], Stop()
+    rewrite(run, state="interrupted", attempt=1)
+    worker: Any = OneWorker(run, stop)
+    work_off([], queued, worker, tmp_path, Heard(queued), stop, lambda: None, fail_fast=False)
+    assert queued.of(run).state == "interrupted" and not queued.of(run).failed
+    found = read_status(run.path)
+    assert found and found.error == ""

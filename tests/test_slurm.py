@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from tests.slurm_runs import (
     at_work,
     begin,
     epochs_logged,
+    gone,
     half_way,
     runs,
     slow_config,
@@ -116,6 +118,9 @@ def test_warned_of_the_time_limit_or_told_to_end_it_is_saved_and_requeued(
     slurm.run("scancel", "--signal=USR2", warned)
     slurm.run("scancel", "--signal=TERM", told)
     slurm.wait_for(lambda: states(tmp_path) == ["interrupted"] * 2, 30)
+    slurm.wait_for(lambda: all(gone(status["pid"]) for status in runs(tmp_path).values()), 30)
+    time.sleep(3)  # in which a task that did not wait for Slurm would have ended
+    assert slurm.job(told)["JobState"] == "RUNNING"
     slurm.run("scontrol", "requeue", told)
     slurm.wait_for(lambda: process.poll() is not None, 120)
     done = finish(process)

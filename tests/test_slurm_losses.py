@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 from tests.conftest import finish, start
 from tests.slurm_host import SlurmHost
@@ -29,6 +30,23 @@ def task_of(worker: int) -> int:
     )
 
 
+def lose_node(slurm: SlurmHost, folder: Path) -> tuple[str, dict[str, Any], list[int]]:
+    """Kill n2 but for the processes of a run, which stand still, and give the node back.
+
+    The run's name, its status as it was, and its two processes.
+    """
+    slurm.wait_for(lambda: at_work(folder, "n2", 3), 60)
+    lost = min(at_work(folder, "n2", 3), key=lambda name: runs(folder)[name]["epoch"])
+    status = runs(folder)[lost]
+    alive = [task_of(status["pid"]), status["pid"]]
+    os.kill(status["pid"], signal.SIGSTOP)
+    slurm.kill_node("n2", spare=alive)
+    slurm.give_up_node("n2")
+    slurm.wait_for(lambda: slurm.job(status["job"])["JobState"] == "PENDING", 30)
+    slurm.start_node("n2")
+    return lost, status, alive
+
+
 def test_preempted_and_lost_runs_end_as_if_nothing_had_happened(
     slurm: SlurmHost, tmp_path: Path
 ) -> None:
@@ -43,15 +61,7 @@ def test_preempted_and_lost_runs_end_as_if_nothing_had_happened(
         slurm.preempt("n1", 5)
         slurm.wait_for(lambda: {state(name) for name in preempted} == {"interrupted"}, 30)
 
-        slurm.wait_for(lambda: at_work(tmp_path, "n2", 3), 60)
-        lost = min(at_work(tmp_path, "n2", 3), key=lambda name: runs(tmp_path)[name]["epoch"])
-        first = runs(tmp_path)[lost]
-        alive = [task_of(first["pid"]), first["pid"]]
-        os.kill(first["pid"], signal.SIGSTOP)
-        slurm.kill_node("n2", spare=alive)
-        slurm.give_up_node("n2")
-        slurm.wait_for(lambda: slurm.job(first["job"])["JobState"] == "PENDING", 30)
-        slurm.start_node("n2")
+        lost, first, alive = lose_node(slurm, tmp_path)
         slurm.wait_for(lambda: process.poll() is not None, 240)
     finally:
         done = finish(process, 1)
@@ -69,6 +79,8 @@ def test_preempted_and_lost_runs_end_as_if_nothing_had_happened(
     os.kill(first["pid"], signal.SIGCONT)
     slurm.wait_for(lambda: all(map(gone, alive)), 60)
     assert contents(tmp_path / "runs/slow" / lost) == left
+    (log,) = tmp_path.glob(f"runs/slow/sweeps/*/slurm/{first['job']}_0_log.err")
+    assert "failed" not in log.read_text()  # it is for its task as if another were at the run
 
     local = finish(
         start("sweep", "slow.yaml", "--runs-dir", "local", cwd=tmp_path, env={"NAP": "0"}), 240
