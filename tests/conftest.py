@@ -30,8 +30,13 @@ class Done:
 
 @pytest.fixture(autouse=True)
 def forgotten(tmp_path: Path) -> Iterator[None]:
-    """Modules that a test wrote are not there for the next one, which may write others so named."""
+    """Modules that a test wrote are not there for the next one, which may write others so named.
+
+    Nor are the folders of configs, which become importable.
+    """
+    before = list(sys.path)
     yield
+    sys.path[:] = before
     for name, module in list(sys.modules.items()):
         if str(getattr(module, "__file__", None) or "").startswith(f"{tmp_path}{os.sep}"):
             del sys.modules[name]
@@ -43,7 +48,6 @@ def advtrain(
 ) -> Callable[..., Done]:
     """Run the command line in this process, in a folder of its own."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", list(sys.path))  # without other tests' configs' folders
 
     def run(*arguments: object) -> Done:
         monkeypatch.setattr(sys, "argv", ["advtrain", *map(str, arguments)])
