@@ -42,6 +42,10 @@ class Superseded(RunFailed):
     """A later attempt has taken the run over."""
 
 
+class Lost(RunFailed):
+    """Another process of the run ended; whose own mistake it was says the rest."""
+
+
 class Interrupted(AdvtrainError):
     """The user stopped a command; a run that it began can go on later."""
 

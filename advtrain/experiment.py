@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import time
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -20,15 +21,17 @@ from advtrain.errors import AdvtrainError
 from advtrain.interrupt import deferred
 from advtrain.learning.data.splits import load_data
 from advtrain.learning.examples import attacked
+from advtrain.learning.group import Group, noticing
+from advtrain.learning.group import joined as joined  # also for the command line
 from advtrain.learning.measure import curve
 from advtrain.learning.streams import preserved
-from advtrain.learning.train import train_epochs
+from advtrain.learning.train import Tick, train_epochs
 from advtrain.observer import Observer
 from advtrain.part import Part
-from advtrain.records import EpochRecord
+from advtrain.records import EpochRecord, Row
 from advtrain.store import checkpoint, examples, metrics, provenance
 from advtrain.store.naming import locate
-from advtrain.store.parent import schedule_overrides
+from advtrain.store.parent import Parent, schedule_overrides
 from advtrain.store.run import Run
 from advtrain.store.rundir import RunDirectory, hold, outcome_in
 from advtrain.store.status import Status, is_run, read_status
@@ -49,12 +52,31 @@ def train(
     """Train a config to its end in its own directory below `runs_dir`, or go on where it stopped.
 
     A finished run is returned as it is. Raises AdvtrainError (and its kinds, see errors.py);
-    a run that diverges is a finding and raises nothing.
+    a run that diverges is a finding and raises nothing. Under torchrun all processes call this;
+    one leads, which alone writes and tells its observer.
     """
     observer = observer or Observer()
     path, config, parent = locate(
         config, Path(runs_dir), Path(from_run) if from_run is not None else None
     )
+    with joined() as group, noticing(group):
+        if group.leads:
+            _lead(config, path, parent, device, resume, observer, group)
+        else:
+            _follow(config, path, parent, device, group)
+    return Run(path)
+
+
+def _lead(
+    config: Config,
+    path: Path,
+    parent: Parent | None,
+    device: str,
+    resume: Resume,
+    observer: Observer,
+    group: Group,
+) -> None:
+    """The part of the process that writes; of a single one that is all."""
     exists = is_run(path)
     if resume == "never" and exists:
         raise AdvtrainError(f"{path}: this run exists, and --resume never was asked for")
@@ -65,21 +87,69 @@ def train(
     if _finished(read_status(path)):  # also where nothing may be written
         if load_config(path / "config.yaml").dataset.root != config.dataset.root:
             record_of(config, load_data(config.dataset, torch.device("cpu")), path, parent)
-        return Run(path)
+        group.agreed(None)
+        return
     with hold(path) as directory, preserved():
-        if not _finished(directory.before):
-            work = prepare(config, device, directory, parent, observer)
-            directory.begin(epoch=work.progress.epoch, epochs=config.training.epochs)
-            with outcome_in(directory):
-                _train(work, directory, observer)
-    return Run(path)
+        if _finished(directory.before):
+            group.agreed(None)
+            return
+        work = prepare(config, device, path, parent, observer, group)
+        group.agreed(_beginning(work))
+        group.meet()  # so that no other's mistake comes after the directory is touched
+        directory.begin(epoch=work.progress.epoch, epochs=config.training.epochs)
+        with outcome_in(directory), noticing(group):
+            _train(work, directory, observer, group)
+
+
+def _follow(config: Config, path: Path, parent: Parent | None, device: str, group: Group) -> None:
+    """The part of a process that another leads: the same training, of which nothing is written."""
+    with preserved():
+        leaders = group.agreed(("", 0))
+        if leaders is None:
+            return
+        work = prepare(config, device, path, parent, Observer(), group)
+        if _beginning(work) != leaders:
+            raise AdvtrainError(
+                f"{path}: process {group.rank} of this run finds other images or another last.pt "
+                "than process 0; expected all machines to see the same folders"
+            )
+        group.meet()
+        for _ in _epochs(work, group):
+            pass
+        _curve(work, group)
+
+
+def _beginning(work: Work) -> tuple[str, int]:
+    """What all processes have to begin with alike."""
+    return work.data.checksum, work.progress.step
 
 
 def _finished(status: Status | None) -> bool:
     return status is not None and status.state == "finished"
 
 
-def _train(work: Work, directory: RunDirectory, observer: Observer) -> None:
+def _epochs(
+    work: Work,
+    group: Group,
+    tick: Tick = lambda *_: None,
+    hopeless: Callable[[EpochRecord], str] = lambda record: "",
+) -> Iterator[EpochRecord]:
+    return train_epochs(
+        work.model, work.optimizer, work.data, work.config, work.progress, tick,
+        position=work.position, under_way=deferred,
+        average=work.average, hopeless=hopeless, group=group,
+    )  # fmt: skip
+
+
+def _curve(work: Work, group: Group) -> list[Row]:
+    """Robust accuracy at the radii of `evaluation.eps`, if there are any."""
+    if not work.config.evaluation.eps or work.progress.stopped == "nonfinite":
+        return []
+    points = curve(work.model, work.data.test, work.config, group)
+    return [[repr(value) for value in point] for point in points]
+
+
+def _train(work: Work, directory: RunDirectory, observer: Observer, group: Group) -> None:
     """From the first epoch not done to the last, saving after each."""
     config, progress = work.config, work.progress
     began = time.perf_counter()
@@ -97,11 +167,7 @@ def _train(work: Work, directory: RunDirectory, observer: Observer) -> None:
     observer.started(directory.path, config, work.rows)
     directory.log(f"attempt {directory.status.attempt}: from {_place(work)}")
     batch = Part(work, directory, observer).batch
-    for record in train_epochs(
-        work.model, work.optimizer, work.data, config, progress, batch,
-        position=work.position, under_way=deferred,
-        average=work.average, hopeless=partial(_hopeless, work, directory),
-    ):  # fmt: skip
+    for record in _epochs(work, group, batch, partial(_hopeless, work, directory)):
         work.rows.append(record.row())
         # All before the checkpoint: a kill between them costs the epoch, nothing else.
         directory.write("metrics.csv", metrics.to_csv(work.rows))
@@ -113,9 +179,7 @@ def _train(work: Work, directory: RunDirectory, observer: Observer) -> None:
         directory.log(record.line(config.training.epochs))
         observer.epoch(record)
     directory.remove("part.pt")  # of an epoch that ended as not finite, or just before a kill
-    if config.evaluation.eps and progress.stopped != "nonfinite":
-        points = curve(work.model, work.data.test, config)
-        rows = [[repr(value) for value in point] for point in points]
+    if rows := _curve(work, group):
         directory.write("curve_eps.csv", metrics.to_csv(rows, metrics.CURVE_COLUMNS))
     if progress.stopped == "nonfinite":
         where = f"epoch {progress.epoch}, batch {progress.bad_batch}"

@@ -11,6 +11,7 @@ import os
 import shlex
 import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -83,6 +84,17 @@ def interruptible(what: str = "interrupted before training began") -> Iterator[N
         command = shlex.join(["advtrain", *sys.argv[1:]])
         raise Interrupted(f"{str(error) or what}\nto go on: {command}") from None
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        if signal.getsignal(signal.SIGTERM) is stop:  # not `deafened`
+            for number, handler in before.items():
+                signal.signal(number, handler)
         _wish.since = None
+
+
+def deafen() -> None:
+    """Ignore Ctrl-C and SIGTERM from now on: torchrun is ending this process, which has last words.
+
+    Should these take too long, torchrun sends SIGKILL.
+    """
+    if threading.current_thread() is threading.main_thread():  # which alone has signals
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,15 +17,16 @@ from advtrain.errors import AdvtrainError
 from advtrain.learning.data.splits import Data, load_data
 from advtrain.learning.device import choose_device, device_name, keep_memory, suit_threads
 from advtrain.learning.examples import Fixed, fixed_images
+from advtrain.learning.group import ALONE, Group
 from advtrain.learning.models import build_model
 from advtrain.learning.optimizer import averaged, build_optimizer
+from advtrain.learning.order import check_replays, check_shares, joined_for
 from advtrain.learning.streams import seed_of
-from advtrain.learning.train import check_replays
+from advtrain.learning.sync_norm import synchronised
 from advtrain.observer import Observer
 from advtrain.records import Position, Progress, Row
 from advtrain.store import checkpoint, examples, metrics, provenance
 from advtrain.store.parent import Parent
-from advtrain.store.rundir import RunDirectory
 
 
 @dataclass(frozen=True)
@@ -47,14 +49,23 @@ class Work:
 
 
 def prepare(
-    config: Config, device: str, directory: RunDirectory, parent: Parent | None, observer: Observer
+    config: Config,
+    device: str,
+    path: Path,
+    parent: Parent | None,
+    observer: Observer,
+    group: Group = ALONE,
 ) -> Work:
-    """Everything that can fail on a user's mistake, before the directory is touched."""
-    where, path = choose_device(device), directory.path
+    """Everything that can fail on a user's mistake, before the run's directory is touched."""
+    where = choose_device(device)
     data = load_data(config.dataset, where)
-    check_replays(config, len(data.train))
+    _check_order(config, len(data.train), group, observer)
     record = record_of(config, data, path, parent)
     model = ready_model(config, data, where)
+    if group.size > 1:
+        _freeze_unused(model, data.shape, where)
+        if config.training.batch_norm == "synchronised":
+            synchronised(model, group)
     optimizer = build_optimizer(model, config.optimizer)
     average = averaged(model, config.training.ema) if config.training.ema else None
     progress, rows, best = Progress(), [], None
@@ -71,8 +82,9 @@ def prepare(
         except AdvtrainError as error:
             observer.warn(f"{error}. It is left out: epoch {progress.epoch + 1} begins anew")
     now = provenance.session(
-        str(where), device_name(where), config.training.precision, config.training.compile
-    )
+        str(where), device_name(where), config.training.precision, config.training.compile,
+        group.size,
+    )  # fmt: skip
     for text in provenance.differences(record["sessions"][-1], now) if record["sessions"] else []:
         observer.warn(f"resumed on different terms, so the figures may differ slightly: {text}")
     record["sessions"].append(now)
@@ -80,6 +92,17 @@ def prepare(
     shown = _shown(fixed, config, path, progress.epoch, observer)
     return Work(config, data, model, optimizer, average, progress, position, rows, record, parent,
                 best, fixed, shown)  # fmt: skip
+
+
+def _check_order(config: Config, images: int, group: Group, observer: Observer) -> None:
+    """SettingError where the epochs' batches cannot be; a warning where they are not one's own."""
+    check_shares(config, images, group.size)
+    check_replays(config, images, group.size)
+    if few := joined_for(config, images, group.size):
+        observer.warn(
+            f"the last batch's {few} images are too few for {group.size} processes and join the "
+            "batch before: an epoch has one step less than on one process"
+        )
 
 
 def ready_model(config: Config, data: Data, where: torch.device) -> nn.Module:
@@ -98,6 +121,21 @@ def ready_model(config: Config, data: Data, where: torch.device) -> nn.Module:
     if config.model.name in MODELS:  # others may rely on the usual strides, by view() for example
         model.to(memory_format=torch.channels_last)  # pooling is several times faster on CPUs
     return model
+
+
+def _freeze_unused(model: nn.Module, shape: tuple[int, int, int], where: torch.device) -> None:
+    """Ask no gradient for weights that no pass uses; one process finds none for them either.
+
+    DistributedDataParallel would wait for it in vain.
+    """
+    trial = copy.deepcopy(model)
+    names, parameters = zip(*trial.named_parameters(), strict=True)
+    learning = [p.requires_grad_() for p in parameters]
+    logits = trial(torch.zeros(2, *shape, device=where))
+    gradients = torch.autograd.grad(logits.sum(), learning, allow_unused=True)
+    for name, gradient in zip(names, gradients, strict=True):
+        if gradient is None:
+            model.get_parameter(name).requires_grad_(False)
 
 
 def _shown(

@@ -20,7 +20,7 @@ MAY_IMPORT = {
     "config": {"errors"},
     "learning": BOTTOM,
     "diagnosis": BOTTOM,
-    "store": BOTTOM,
+    "store": BOTTOM | {"interrupt"},
     "diagnose": BOTTOM | {"diagnosis", "store"},
     "observer": BOTTOM,
     "work": BOTTOM | {"learning", "store", "observer"},

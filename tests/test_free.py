@@ -12,8 +12,9 @@ from advtrain.config.schema import Attack
 from advtrain.learning.objectives import OBJECTIVES
 from advtrain.learning.objectives.batch import Batch, Carry
 from advtrain.learning.optimizer import build_optimizer
+from advtrain.learning.order import batches_of
 from advtrain.learning.streams import stream
-from advtrain.learning.train import batches_of, train_epoch
+from advtrain.learning.train import train_epoch
 from advtrain.records import Progress
 from tests import reference_methods as plain
 from tests.steps import built, config_of, splits, trained

@@ -15,8 +15,9 @@ from advtrain.learning.data.splits import load_data
 from advtrain.learning.device import suit_threads
 from advtrain.learning.models import build_model
 from advtrain.learning.optimizer import build_optimizer
+from advtrain.learning.order import batches_of
 from advtrain.learning.streams import seed_of, stream
-from advtrain.learning.train import batches_of, clip
+from advtrain.learning.train import clip
 
 
 def reference(path: Path, overrides: list[str]) -> tuple[dict[str, torch.Tensor], list[float]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 
 import typer
 
@@ -16,7 +17,7 @@ from advtrain.cli.catalogue import datasets, models, schema
 from advtrain.cli.evaluating import evaluate
 from advtrain.cli.sweeping import sweep
 from advtrain.cli.training import train
-from advtrain.errors import AdvtrainError
+from advtrain.errors import AdvtrainError, Lost
 
 app = typer.Typer(
     help="Does my adversarial training converge, and if not, why?",
@@ -38,13 +39,53 @@ for command in (
     app.command()(command)
 
 
+@app.callback()
+def begin(context: typer.Context) -> None:
+    """Refuse under torchrun what one process does alone."""
+    from advtrain.config.ranks import follows, place
+
+    command = context.invoked_subcommand
+    if place().size == 1 or command == "train":
+        return
+    if follows():  # the first process says it
+        sys.exit(0)
+    raise AdvtrainError(
+        f"advtrain {command}: this is for one process; only advtrain train may be started by "
+        f"torchrun, and here it started {place().size}"
+    )
+
+
 def main() -> None:
     """Run the command line; a user's mistake is one clear message, never a traceback."""
     try:
         app()
     except AdvtrainError as error:
-        print(error, file=sys.stderr)
-        sys.exit(error.exit_code)
+        from advtrain.config.ranks import follows
+
+        # What ended the other process is said there, and what is saved by the first.
+        if not (isinstance(error, Lost) and follows()):
+            print(error, file=sys.stderr)
+        _end(error.exit_code)
     except BrokenPipeError:  # the reader of a pipe has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except Exception:
+        if not _connected():
+            raise
+        traceback.print_exc()
+        _end(1)
+
+
+def _end(code: int) -> None:
+    """Exit; connected to other processes without Python's cleaning up, which gloo may abort."""
+    if _connected():
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
+def _connected() -> bool:
+    """Whether other processes of a run are connected to this one."""
+    distributed = sys.modules.get("torch.distributed")
+    return distributed is not None and bool(distributed.is_initialized())

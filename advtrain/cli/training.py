@@ -49,7 +49,12 @@ def train(
     """Train one config to its end, or go on where it stopped."""
     from advtrain.config.devices import check_device
     from advtrain.config.load import load_config, located
+    from advtrain.config.ranks import follows
 
+    if follows():
+        if not (print_config or dry_run):
+            _follow(config, overrides or [], runs_dir, device, from_run)
+        return
     check_device(device)
     loaded = load_config(config, overrides or [])
     if print_config or dry_run:
@@ -93,6 +98,27 @@ def _train(
             from_run=from_run,
             observer=observer,
         )
+
+
+def _follow(
+    config: Path, overrides: list[str], runs_dir: Path, device: str, from_run: Path | None
+) -> None:
+    """Train as the first of torchrun's processes does, which alone speaks.
+
+    That one is met before anything can go wrong, so that a mistake of both is said once, by it.
+    Signals end this process at once: it has nothing to save, and could not wait for the others.
+    """
+    import signal
+
+    from advtrain.config.load import load_config, located
+    from advtrain.experiment import joined
+    from advtrain.experiment import train as run_experiment
+
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    with joined():
+        loaded = load_config(config, overrides)
+        with located(loaded):
+            run_experiment(loaded, runs_dir, device=device, from_run=from_run)
 
 
 def _show(path: Path, as_json: bool, quiet: bool) -> None:

@@ -170,6 +170,10 @@ class Training(Section):
     compile: bool = Field(
         False, description="torch.compile the network for training; large ones gain after minutes"
     )
+    batch_norm: Literal["synchronised", "local"] = Field(
+        "synchronised", description="of several processes (torchrun): statistics of the whole "
+        "batch, or of each process's own part of it",
+    )  # fmt: skip
     ema: Annotated[Number, Field(gt=0, lt=1)] | None = Field(
         None, description="decay a step of an exponential moving average of the weights, which is "
         "evaluated beside them (0.995 is usual)",

@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from advtrain.learning.streams import Draws, Source, normal_like
+
 Norm = Literal["linf", "l2"]
 Start = Literal["zero", "uniform"]
 
@@ -28,13 +30,15 @@ def pgd(
     alpha: float,
     steps: int,
     start: Start | Tensor = "uniform",
-    generator: torch.Generator | None = None,
+    generator: Source | None = None,
     model_mode: Literal["eval", "train"] = "eval",
+    weight: float = 1.0,
 ) -> Tensor:
     """Adversarial examples `x_adv` of the shape of `x`, in the eps ball around it and in [0, 1].
 
     x: (n, ...) floats in [0, 1]; y: (n,) class indices, or (n, classes) probabilities to part from;
-    `start` may be a point of one's own; `generator` draws the uniform start, on x's device.
+    `start` may be a point of one's own; `generator` draws the uniform start, on x's device;
+    `weight` is a factor of the loss, for a part of a batch whose layers see the whole.
     Parameter gradients and training flags are left as they were; buffers too unless
     `model_mode` is "train". FGSM (Goodfellow et al. 2015) is one step of alpha = eps from zero.
     """
@@ -43,7 +47,8 @@ def pgd(
     else:
         x_adv = x if start == "zero" else uniform_start(x, norm, eps, generator)
     with mode(model, model_mode):
-        return ascend(model, x, y, x_adv, norm=norm, eps=eps, alpha=alpha, steps=steps)
+        return ascend(model, x, y, x_adv, norm=norm, eps=eps, alpha=alpha, steps=steps,
+                      weight=weight)  # fmt: skip
 
 
 def single_step(
@@ -56,8 +61,9 @@ def single_step(
     alpha: float,
     start: Literal["zero", "uniform", "noise"],
     noise: float = 2.0,
-    generator: torch.Generator | None = None,
+    generator: Source | None = None,
     model_mode: Literal["eval", "train"] = "eval",
+    weight: float = 1.0,
 ) -> Tensor:
     """One step of size `alpha` from a start, in [0, 1]; see `pgd` for the arguments.
 
@@ -67,11 +73,12 @@ def single_step(
     """
     if start != "noise":
         return pgd(model, x, y, norm=norm, eps=eps, alpha=alpha, steps=1, start=start,
-                   generator=generator, model_mode=model_mode)  # fmt: skip
+                   generator=generator, model_mode=model_mode, weight=weight)  # fmt: skip
     begin = uniform_start(x, norm, noise * eps, generator)
     with mode(model, model_mode):
         # A ball around the start that the step cannot leave.
-        return ascend(model, begin, y, begin, norm=norm, eps=alpha, alpha=alpha, steps=1)
+        return ascend(model, begin, y, begin, norm=norm, eps=alpha, alpha=alpha, steps=1,
+                      weight=weight)  # fmt: skip
 
 
 def ascend(
@@ -84,16 +91,22 @@ def ascend(
     eps: float,
     alpha: float,
     steps: int,
+    weight: float = 1.0,
 ) -> Tensor:
     """Carry `x_adv` on by `steps` steps, with the model in the mode that it is in."""
     for _ in range(steps):
         x_adv = x_adv.detach().requires_grad_()
         with torch.enable_grad():
-            loss = F.cross_entropy(model(x_adv), y)
+            loss = weighted(F.cross_entropy(model(x_adv), y), weight)
             (grad,) = torch.autograd.grad(loss, x_adv)
         x_adv = torch.add(x_adv.detach(), steepest(grad, norm), alpha=alpha)
         x_adv = torch.clamp(x + project(x_adv - x, norm, eps), 0, 1)
     return x_adv.detach()
+
+
+def weighted(loss: Tensor, weight: float) -> Tensor:
+    """The loss times the weight; itself, where that is 1."""
+    return loss if weight == 1 else loss * weight
 
 
 @torch.no_grad()
@@ -137,20 +150,21 @@ def project(delta: Tensor, norm: Norm, eps: float) -> Tensor:
     return delta * (eps / length.clamp_min(1e-12)).clamp_max(1)
 
 
-def uniform_start(
-    x: Tensor, norm: Norm, eps: float, generator: torch.Generator | None = None
-) -> Tensor:
+def uniform_start(x: Tensor, norm: Norm, eps: float, generator: Source | None = None) -> Tensor:
     """x plus a point drawn uniformly from the eps ball, clamped to [0, 1]."""
     return torch.clamp(x + uniform_in_ball(x, norm, eps, generator), 0, 1)
 
 
 def uniform_in_ball(
-    like: Tensor, norm: Norm, eps: float, generator: torch.Generator | None = None
+    like: Tensor, norm: Norm, eps: float, generator: Source | None = None
 ) -> Tensor:
     """For each example of `like`, a perturbation drawn uniformly from the eps ball."""
+    if isinstance(generator, Draws):
+        whole = uniform_in_ball(generator.whole_like(like), norm, eps, generator.generator)
+        return whole[generator.share]
     if norm == "linf":
         return torch.empty_like(like).uniform_(-eps, eps, generator=generator)
-    direction = torch.empty_like(like).normal_(generator=generator)
+    direction = normal_like(like, generator)
     radius = torch.empty(len(like), device=like.device, dtype=like.dtype)
     # In d dimensions the share of the ball within radius r is r^d.
     radius = eps * radius.uniform_(generator=generator) ** (1 / max(1, like[0].numel()))

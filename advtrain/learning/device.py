@@ -12,6 +12,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from advtrain.config.devices import check_device
+from advtrain.config.ranks import Place, place
 from advtrain.errors import AdvtrainError
 from advtrain.learning.attack import mode
 
@@ -23,8 +24,11 @@ def choose_device(wanted: str) -> torch.device:
     """`auto` (CUDA, else Apple's MPS, else CPU), `cpu`, `cuda`, `cuda:N` or `mps`, if it is there.
 
     On CUDA, algorithms are made deterministic and fp32 means fp32, not TF32: that costs speed.
+    Of several processes of a run each has the GPU of its number on its machine.
     """
     check_device(wanted)
+    if place().size > 1:
+        wanted = _own(wanted, place())
     if wanted == "auto":
         mps = torch.backends.mps.is_available()
         wanted = "cuda" if torch.cuda.is_available() else "mps" if mps else "cpu"
@@ -33,6 +37,8 @@ def choose_device(wanted: str) -> torch.device:
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if (device.index or 0) >= count:
             raise AdvtrainError(f"argument '--device {wanted}': this machine has {count} CUDA GPUs")
+        if place().size > 1:
+            torch.cuda.set_device(device)  # where nccl, too, looks for it
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS needs it for the next
         torch.use_deterministic_algorithms(True, warn_only=True)
         torch.backends.cuda.matmul.allow_tf32 = False
@@ -40,6 +46,23 @@ def choose_device(wanted: str) -> torch.device:
     elif device.type == "mps" and not torch.backends.mps.is_available():
         raise AdvtrainError(f"argument '--device {wanted}': this machine has no Apple GPU")
     return device
+
+
+def _own(wanted: str, at: Place) -> str:
+    """What the device of one process of several is called; AdvtrainError if they have none each."""
+    argument = f"argument '--device {wanted}'"
+    if wanted == "mps" or ":" in wanted:
+        raise AdvtrainError(
+            f"{argument}: one device cannot serve {at.size} processes; expected auto, cpu or cuda"
+        )
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if wanted == "cpu" or (wanted == "auto" and not count):
+        return "cpu"
+    if at.local_size > count:
+        raise AdvtrainError(
+            f"{argument}: this machine has {count} CUDA GPUs for its {at.local_size} processes"
+        )
+    return f"cuda:{at.local_rank}"
 
 
 def device_name(device: torch.device) -> str:

@@ -6,7 +6,6 @@ the other examples change them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -14,11 +13,13 @@ import torch
 from torch import Tensor, nn
 
 from advtrain.learning.attack import Norm, ascend, judge, mode, strongest, uniform_in_ball
-from advtrain.learning.data.images import Images, in_turn
+from advtrain.learning.data.images import Images, portions
+from advtrain.learning.group import ALONE, Group
 from advtrain.learning.stationarity import fosc, gradients
 from advtrain.learning.streams import stream
 
 _BATCH = 256
+_FIGURES = ("clean_loss", "clean_acc", "robust_loss", "robust_acc", "fgsm_acc", "fosc", "rise")
 _DOUBLED = 128  # images, evenly spread, on which the attack goes on to twice its steps
 
 
@@ -35,12 +36,23 @@ class Score:
     fosc: float | None = None
 
 
-def clean_score(model: nn.Module, images: Images) -> tuple[float, float]:
+def clean_score(model: nn.Module, images: Images, group: Group = ALONE) -> tuple[float, float]:
     """Loss and accuracy on the images as they are, in eval mode."""
+    found, order = _Found(), share_of(len(images), group)
     with mode(model, "eval"):
-        judged = [judge(model, x, y) for x, y, _ in images.batches(in_turn(len(images), _BATCH))]
-    losses, hits = zip(*judged, strict=True)
-    return _mean(losses), _mean(hits)
+        for x, y, _ in images.batches(order):
+            loss, hits = judge(model, x, y)
+            found.add(clean_loss=loss, clean_acc=hits)
+    figures = found.means(group)
+    return figures["clean_loss"], figures["clean_acc"]
+
+
+def share_of(count: int, group: Group) -> list[Tensor]:
+    """Positions of this process's share of so many images, in batches; it may have none.
+
+    In one piece: of every so manieth image another measurement may be asked for.
+    """
+    return portions(torch.arange(count).tensor_split(group.size)[group.rank], _BATCH)
 
 
 def evaluate(
@@ -53,46 +65,62 @@ def evaluate(
     restarts: int = 1,
     fgsm: bool = False,
     doubled: bool = False,
+    group: Group = ALONE,
 ) -> Score:
     """Score of the model in eval mode under PGD of step size 2.5 eps / steps.
 
     Of several restarts the one with the highest loss counts. `fgsm` adds the accuracy under one
     full step, `doubled` the loss after twice the steps: the same trajectories are carried on for
     some of the images, and their mean rise is added to the loss of all. These images also give
-    the first-order stationary condition.
+    the first-order stationary condition. Each process of a group scores its share.
     """
     climb = partial(ascend, model, norm=norm, eps=eps)
     alpha = 2.5 * eps / steps
     every = -(-len(images) // _DOUBLED)
-    order = in_turn(len(images), _BATCH)
-    clean, robust, single, rise, left = [], [], [], [], []
+    order = share_of(len(images), group)
+    found = _Found()
     with mode(model, "eval"):
         for positions, (x, y, ids) in zip(order, images.batches(order), strict=True):
-            clean.append(judge(model, x, y))
+            loss, hits = judge(model, x, y)
+            found.add(clean_loss=loss, clean_acc=hits)
             starts = (own_start(x, ids, norm, eps, restart) for restart in range(restarts))
-            found = (climb(x, y, start, alpha=alpha, steps=steps) for start in starts)
-            x_adv, loss, resisted = strongest(model, found, y)
-            robust.append((loss, resisted))
+            ends = (climb(x, y, start, alpha=alpha, steps=steps) for start in starts)
+            x_adv, loss, resisted = strongest(model, ends, y)
+            found.add(robust_loss=loss, robust_acc=resisted)
             some = positions % every == 0
             if fgsm:
-                single.append(judge(model, climb(x, y, x, alpha=eps, steps=1), y)[1])
+                found.add(fgsm_acc=judge(model, climb(x, y, x, alpha=eps, steps=1), y)[1])
             if doubled and some.any():
                 x, y, x_adv = x[some], y[some], x_adv[some]
                 grad, _ = gradients(model, x_adv, y)
-                left.append(fosc(x_adv, x, grad, norm=norm, eps=eps))
                 further = climb(x, y, x_adv, alpha=alpha, steps=steps)
-                rise.append(judge(model, further, y)[0] - loss[some])
-    clean_losses, clean_hits = zip(*clean, strict=True)
-    robust_losses, robust_hits = zip(*robust, strict=True)
-    return Score(
-        _mean(clean_losses),
-        _mean(clean_hits),
-        _mean(robust_losses),
-        _mean(robust_hits),
-        _mean(single) if fgsm else None,
-        _mean(robust_losses) + _mean(rise) if doubled else None,
-        _mean(left) if doubled else None,
-    )
+                left = fosc(x_adv, x, grad, norm=norm, eps=eps)
+                found.add(fosc=left, rise=judge(model, further, y)[0] - loss[some])
+    figures = found.means(group)
+    if "rise" in figures:
+        figures["robust_loss_2x"] = figures["robust_loss"] + figures.pop("rise")
+    return Score(**figures)
+
+
+class _Found:
+    """Figures of single examples, by name, batch after batch."""
+
+    def __init__(self) -> None:
+        self._parts: dict[str, list[Tensor]] = {name: [] for name in _FIGURES}
+
+    def add(self, **figures: Tensor) -> None:
+        """Note a batch's figures, (n,) each."""
+        for name, values in figures.items():
+            self._parts[name].append(values)
+
+    def means(self, group: Group) -> dict[str, float]:
+        """Of each figure that there is the mean over the examples of all processes."""
+        empty = torch.zeros(0)  # a process may have had none
+        values = [torch.cat(parts or [empty]).cpu().double() for parts in self._parts.values()]
+        sums = group.sum(torch.stack([each.sum() for each in values]))
+        counts = group.sum(torch.tensor([len(each) for each in values]))
+        named = zip(self._parts, sums.tolist(), counts.tolist(), strict=True)
+        return {name: total / count for name, total, count in named if count}
 
 
 def own_start(x: Tensor, ids: Tensor, norm: Norm, eps: float, restart: int) -> Tensor:
@@ -103,8 +131,3 @@ def own_start(x: Tensor, ids: Tensor, norm: Norm, eps: float, restart: int) -> T
         for index in ids.tolist()
     ]
     return (x + torch.cat(drawn).to(x.device)).clamp(0, 1)
-
-
-def _mean(parts: Sequence[Tensor]) -> float:
-    """Mean over all examples of all batches."""
-    return float(torch.cat(tuple(parts)).cpu().double().mean())

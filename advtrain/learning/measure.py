@@ -12,6 +12,7 @@ from advtrain.learning.data.images import Images
 from advtrain.learning.data.splits import Data
 from advtrain.learning.data.stratify import stratified
 from advtrain.learning.evaluate import Score, clean_score, evaluate
+from advtrain.learning.group import ALONE, Group
 from advtrain.learning.probe import IMAGES, probe
 from advtrain.records import EpochRecord, Progress
 
@@ -56,18 +57,19 @@ def measure(
     record: EpochRecord,
     progress: Progress,
     average: nn.Module | None = None,
+    group: Group = ALONE,
 ) -> None:
     """Fill the record's evaluation columns; update `progress` from those of validation.
 
     A run that `progress.stopped` says is over is measured as in its last row. `average` has columns
-    of its own and decides nothing.
+    of its own and decides nothing. The processes of a group share the images and find the same.
     """
-    record.train_clean_loss, record.train_clean_acc = clean_score(model, on.train)
+    record.train_clean_loss, record.train_clean_acc = clean_score(model, on.train, group)
     last = record.epoch == config.training.epochs or bool(progress.stopped)
     if not last and record.epoch % config.evaluation.every:
         return
     if on.val is not None:
-        _into(record, "val", score(model, on.val, config))
+        _into(record, "val", score(model, on.val, config, group=group))
         standard = config.objective.name == "standard"
         acc = record.val_clean_acc if standard else record.val_robust_acc
         loss = record.val_clean_loss if standard else record.val_robust_loss
@@ -80,15 +82,16 @@ def measure(
             progress.stopped, last = "early_stopping", True
         # The best epoch is chosen on the same images throughout; the last row shows all.
         if last and on.whole_val is not None and len(on.whole_val) > len(on.val):
-            _into(record, "val", score(model, on.whole_val, config))
+            _into(record, "val", score(model, on.whole_val, config, group=group))
     test, more = on.whole_test if last else on.test, config.evaluation.diagnostics
-    _into(record, "test", score(model, test, config, fgsm=True, doubled=more))
+    _into(record, "test", score(model, test, config, fgsm=True, doubled=more, group=group))
     if more and config.objective.name != "standard":
         probe(model, on.probe, config, record)
     if average is not None:
-        _into(record, "ema_test", score(average, test, config))
+        _into(record, "ema_test", score(average, test, config, group=group))
         if on.val is not None and on.whole_val is not None:
-            _into(record, "ema_val", score(average, on.whole_val if last else on.val, config))
+            val = on.whole_val if last else on.val
+            _into(record, "ema_val", score(average, val, config, group=group))
 
 
 def score(
@@ -99,6 +102,7 @@ def score(
     eps: float | None = None,
     fgsm: bool = False,
     doubled: bool = False,
+    group: Group = ALONE,
 ) -> Score:
     """The images' score under the config's threat model, or the same norm at another eps."""
     return evaluate(
@@ -110,14 +114,16 @@ def score(
         restarts=config.attack.restarts,
         fgsm=fgsm,
         doubled=doubled,
+        group=group,
     )
 
 
 def curve(
-    model: nn.Module, images: Images, config: Config
+    model: nn.Module, images: Images, config: Config, group: Group = ALONE
 ) -> list[tuple[float, float, float, int]]:
     """For each of `evaluation.eps`: eps, robust loss, robust accuracy, number of images."""
-    scores = [(eps, score(model, images, config, eps=eps)) for eps in config.evaluation.eps]
+    radii = config.evaluation.eps
+    scores = [(eps, score(model, images, config, eps=eps, group=group)) for eps in radii]
     return [(eps, s.robust_loss, s.robust_acc, len(images)) for eps, s in scores]
 
 

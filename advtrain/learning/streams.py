@@ -9,8 +9,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 
 def seed_of(*name: int | str) -> int:
@@ -22,6 +24,32 @@ def seed_of(*name: int | str) -> int:
 def stream(*name: int | str, device: torch.device | str = "cpu") -> torch.Generator:
     """A generator at the beginning of the named stream."""
     return torch.Generator(device=device).manual_seed(seed_of(*name))
+
+
+@dataclass(frozen=True)
+class Draws:
+    """A stream for a whole batch, of which this process keeps its share.
+
+    Each process draws for all, so that no number depends on how many there are.
+    """
+
+    generator: torch.Generator
+    whole: int  # images of the batch
+    share: slice
+
+    def whole_like(self, part: Tensor) -> Tensor:
+        """An empty tensor for the whole batch, laid out as the part is."""
+        return part.new_empty_strided((self.whole, *part.shape[1:]), part.stride())
+
+
+Source = torch.Generator | Draws
+
+
+def normal_like(like: Tensor, source: Source | None) -> Tensor:
+    """Standard normal numbers of the shape (n, ...) of `like`."""
+    if isinstance(source, Draws):
+        return normal_like(source.whole_like(like), source.generator)[source.share]
+    return torch.empty_like(like).normal_(generator=source)
 
 
 def seed_global(seed: int, device: torch.device) -> None:

@@ -8,13 +8,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from advtrain.learning.group import ALONE, Group
 from advtrain.records import EpochRecord
 
 
 class Tally:
     """Adds up what `EpochRecord` reports of training, and notices the first number not finite."""
 
-    def __init__(self, device: torch.device, state: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self, device: torch.device, group: Group = ALONE, state: dict[str, Any] | None = None
+    ) -> None:
+        self._group = group
         # Apple's GPUs have no double precision.
         precise = torch.float32 if device.type == "mps" else torch.float64
         self._sums = torch.zeros(3, device=device, dtype=precise)  # loss, hits, gradient norm
@@ -27,16 +31,32 @@ class Tally:
             self._load(state)
 
     @torch.no_grad()
-    def add(self, loss: Tensor, robust_logits: Tensor | None, y: Tensor, grad_norm: Tensor) -> None:
-        """Count one batch in; `loss` is what was descended."""
+    def add(
+        self,
+        loss: Tensor,
+        robust_logits: Tensor | None,
+        y: Tensor,
+        grad_norm: Tensor,
+        images: int | None = None,
+    ) -> None:
+        """Count one batch in; `loss` is what was descended, a mean over the images here.
+
+        Of several processes each gives its own loss, logits and labels, and the gradient's norm
+        and the number of `images` of the whole batch.
+        """
+        images = len(y) if images is None else images
         self._batches += 1
-        self.images += len(y)
+        self.images += images
         parts = [torch.zeros_like(loss), torch.zeros_like(loss), grad_norm]
         if robust_logits is not None:
             self._robust = True
             parts[0] = F.cross_entropy(robust_logits, y, reduction="sum")
             parts[1] = (robust_logits.argmax(1) == y).sum()
-        self._sums += torch.stack([part.to(self._sums.dtype) for part in parts])
+        sums = torch.stack([part.to(self._sums.dtype) for part in parts])
+        if self._group.size > 1:  # one sum a step, so that all see a bad batch at the same
+            *of_all, loss = self._group.sum(torch.stack([*sums[:2], loss.to(sums.dtype)]))
+            sums = torch.stack([*of_all, sums[2]])
+        self._sums += sums
         bad = ~(torch.isfinite(loss) & torch.isfinite(grad_norm)) & (self._first_bad == 0)
         self._first_bad += bad * self._batches
 

@@ -6,9 +6,8 @@ It yields records and owns no directory: saving, showing and judging them is the
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -17,16 +16,17 @@ from torch.optim.swa_utils import AveragedModel
 from advtrain.config.objectives import Objective
 from advtrain.config.optimization import Schedule
 from advtrain.config.schema import Config, Training
-from advtrain.errors import SettingError
+from advtrain.learning.attack import weighted
 from advtrain.learning.data.augment import crop_and_flip
-from advtrain.learning.data.images import portions
 from advtrain.learning.data.splits import Data
+from advtrain.learning.group import ALONE, Group
 from advtrain.learning.measure import measure, panel, weight_norm
 from advtrain.learning.objectives import OBJECTIVES
 from advtrain.learning.objectives.awp import perturbed
-from advtrain.learning.objectives.batch import Batch, Carry, Outcome
+from advtrain.learning.objectives.batch import Batch, Carry
+from advtrain.learning.order import batches_of
 from advtrain.learning.schedule import alpha_factor, eps_factor, lr_factor
-from advtrain.learning.streams import seed_global, seed_of, stream
+from advtrain.learning.streams import Draws, Source, seed_global, seed_of, stream
 from advtrain.learning.tally import Tally
 from advtrain.records import EpochRecord, Position, Progress
 
@@ -46,6 +46,7 @@ def train_epochs(
     under_way: Callable[[], AbstractContextManager[None]] = nullcontext,
     average: AveragedModel | None = None,
     hopeless: Callable[[EpochRecord], str] = lambda record: "",
+    group: Group = ALONE,
 ) -> Iterator[EpochRecord]:
     """Train from `progress` (updated in place) to the config's last epoch, a record for each.
 
@@ -54,21 +55,23 @@ def train_epochs(
     kept up with the weights. Random numbers and the learning rate depend on the seed, the
     epoch and the batch alone, so a run goes on from any batch's weights as if never stopped:
     `position` says from which of the first epoch. While batches are trained `under_way` is entered.
+    Every process of a `group` comes to the same records; only the leader's `hopeless` is asked.
     """
     measured_on, network = panel(data, config.evaluation.size), fast(model, config.training)
+    trained = group.wrap(network)
     while progress.epoch < config.training.epochs and not progress.stopped:
         began = time.perf_counter() - (position.seconds if position else 0)
         with under_way():
             record = train_epoch(
-                network, optimizer, data, config, progress, tick, average, position
+                network, optimizer, data, config, progress, tick, average, position, trained, group
             )
         position = None
         if record.finite:
-            measure(model, measured_on, config, record, progress, average)
+            measure(model, measured_on, config, record, progress, average, group)
             last = progress.epoch == config.training.epochs or bool(progress.stopped)
-            if not last and (reason := hopeless(record)):
-                progress.stopped = reason
-                measure(model, measured_on, config, record, progress, average)  # now on all images
+            if not last and (reason := group.agreed(hopeless(record))):
+                progress.stopped = reason  # now on all images
+                measure(model, measured_on, config, record, progress, average, group)
         else:
             progress.stopped = "nonfinite"
         record.seconds = time.perf_counter() - began
@@ -84,54 +87,59 @@ def train_epoch(
     tick: Tick,
     average: AveragedModel | None = None,
     position: Position | None = None,
+    trained: nn.Module | None = None,
+    group: Group = ALONE,
 ) -> EpochRecord:
     """One pass over the training images, or what `position` leaves of it.
 
-    Ends at the first batch that is not finite.
+    Ends at the first batch that is not finite. Each process of a group takes its share of every
+    batch. `trained` is the model as the group wraps it, for the passes that are descended.
     """
-    epoch, seed, keys = progress.epoch + 1, config.seed, config.objective
-    device = next(model.parameters()).device
+    trained = model if trained is None else trained
+    epoch, keys = progress.epoch + 1, config.objective
     objective, replays = OBJECTIVES[keys.name], getattr(keys, "replays", 1)
-    batches = batches_of(len(data.train), config.training.batch_size, seed, epoch, replays)
+    batches = batches_of(
+        len(data.train), config.training.batch_size, config.seed, epoch, replays, group.size
+    )
     steps, clock = len(batches) * replays, (config.schedule, config.horizon)
-    start = position or Position(progress.step)
-    tally, carry = Tally(device, start.sums), Carry(start.delta)
+    start, alone = position or Position(progress.step), group.size == 1
+    tally = Tally(next(model.parameters()).device, group, start.sums)
+    carry = Carry(start.delta if alone else None)  # of several, each would need its own
     lr, strength = start.lr, start.strength
     model.train()
     began = time.perf_counter() - start.seconds
 
     def here() -> Position:
-        seconds = time.perf_counter() - began
-        return Position(start.step, number + 1, seconds, lr, strength, tally.state(), carry.delta)
+        seconds, delta = time.perf_counter() - began, carry.delta if alone else None
+        return Position(start.step, number + 1, seconds, lr, strength, tally.state(), delta)
 
-    for number, (x, y, _) in enumerate(data.train.batches(batches[start.done :]), start.done):
-        step = (epoch - 1) * steps + number * replays
-        strength = factor(eps_factor, clock, step, steps)
-        if config.dataset.augment == "crop+flip":
-            x = crop_and_flip(x, stream(seed, "augment", epoch, number, device=device))
-        generator = stream(seed, "attack", epoch, number, device=device)
-        batch = Batch(x, y, keys, config.attack, generator, strength,
-                      factor(alpha_factor, clock, step, steps), carry)  # fmt: skip
-        seed_global(seed_of(seed, "dropout", epoch, number), device)
+    shares = [positions[group.share] for positions in batches[start.done :]]
+    for number, (x, y, _) in enumerate(data.train.batches(shares), start.done):
+        step, whole = (epoch - 1) * steps + number * replays, len(batches[number])
+        strength, stride = (factor(of, clock, step, steps) for of in (eps_factor, alpha_factor))
+        x, attacks = random_parts(x, config, epoch, number, whole, group)
+        batch = Batch(x, y, keys, config.attack, attacks, strength, stride, carry, group, whole)
 
         for replay, x_adv in enumerate(objective.examples(model, batch)):
             lr = config.optimizer.lr * factor(lr_factor, clock, step + replay, steps)
-            for group in optimizer.param_groups:
-                group["lr"] = lr
-            outcome = partial(objective.loss, model, batch, x_adv)
+            for param_group in optimizer.param_groups:
+                param_group["lr"] = lr
             loss, robust_logits, grad_norm = descend(
-                model, optimizer, outcome, config, step / steps
+                model, optimizer, batch, x_adv, config, step / steps, trained
             )
             if average is not None:
                 average.update_parameters(model)
             progress.step += 1
-            tally.add(loss, robust_logits, y, grad_norm)
+            tally.add(loss, robust_logits, y, grad_norm, whole)
 
         first_bad = tally.first_bad(final=number + 1 == len(batches))
         progress.bad_batch = -(-first_bad // replays)  # it counts each replay
         if progress.bad_batch:
             break
         tick(number + 1, len(batches), here)
+    for each in (model, average):
+        if each is not None:
+            group.agree_buffers(each)
     progress.epoch = epoch
     record = EpochRecord(epoch, progress.step, lr=lr, eps=config.attack.eps * strength)
     tally.into(record)
@@ -142,18 +150,48 @@ def train_epoch(
     return record
 
 
+def random_parts(
+    x: Tensor, config: Config, epoch: int, number: int, whole: int, group: Group
+) -> tuple[Tensor, Source]:
+    """The batch's images, augmented if asked for, and what its attack draws from.
+
+    Also begins the stream that dropout draws from, which each process has of its own.
+    """
+    seed, device = config.seed, x.device
+
+    def source(purpose: str) -> Source:
+        begun = stream(seed, purpose, epoch, number, device=device)
+        return begun if group.size == 1 else Draws(begun, whole, group.share)
+
+    if config.dataset.augment == "crop+flip":
+        x = crop_and_flip(x, source("augment"))
+    own = () if group.leads else (group.rank,)
+    seed_global(seed_of(seed, "dropout", epoch, number, *own), device)
+    return x, source("attack")
+
+
 def descend(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
-    outcome: Callable[[], Outcome],
+    batch: Batch,
+    x_adv: Tensor,
     config: Config,
     epochs: float,
+    trained: nn.Module,
 ) -> tuple[Tensor, Tensor | None, Tensor]:
-    """One step down a loss, `epochs` after the beginning: loss, robust logits, gradient's norm."""
-    with weights(model, outcome, config.objective, epochs):
-        loss, robust_logits = outcome()
+    """One step down the batch's loss, `epochs` after the beginning, by the gradient at all of it.
+
+    Loss and robust logits of the images here; the l2 norm of the gradient.
+    """
+    loss_of = OBJECTIVES[config.objective.name].loss
+
+    def climbed() -> Tensor:
+        return weighted(loss_of(model, batch, x_adv).loss, batch.weight)
+
+    with weights(model, climbed, config.objective, epochs, batch.group):
+        loss, robust_logits = loss_of(trained, batch, x_adv)
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        weighted(loss, batch.weight).backward()  # type: ignore[no-untyped-call]  # by torch
     grad_norm = clip(model, config.optimizer.clip_norm)
     optimizer.step()
     return loss, robust_logits, grad_norm
@@ -186,32 +224,6 @@ class LowPrecision(nn.Module):
         return logits.float()
 
 
-def batches_of(count: int, size: int, seed: int, epoch: int, replays: int = 1) -> Sequence[Tensor]:
-    """The epoch's random order in batches; a last batch of one joins the one before it.
-
-    (Batch norm cannot train on a single image of one pixel.) With replays a pass over the images
-    spans as many epochs, each of which has its part of the batches.
-    """
-    a_pass, part = divmod(epoch - 1, replays)
-    order = torch.randperm(count, generator=stream(seed, "order", a_pass + 1))
-    batches = portions(order, size)
-    if len(batches) > 1 and len(batches[-1]) == 1:
-        batches[-2:] = [torch.cat(batches[-2:])]
-    return batches[part * len(batches) // replays : (part + 1) * len(batches) // replays]
-
-
-def check_replays(config: Config, images: int) -> None:
-    """SettingError where an epoch of `free` would have no batch."""
-    replays, size = getattr(config.objective, "replays", 1), config.training.batch_size
-    batches = len(batches_of(images, size, config.seed, 1))
-    if replays > batches:
-        raise SettingError(
-            "objective.replays",
-            f"{replays}, but {images} training images make only {batches} batches of {size}; "
-            "expected at most as many",
-        )
-
-
 def factor(
     of: Callable[[Schedule, int, int, int], float],
     clock: tuple[Schedule, int],
@@ -224,13 +236,13 @@ def factor(
 
 
 def weights(
-    model: nn.Module, outcome: Callable[[], Outcome], keys: Objective, epochs: float
+    model: nn.Module, loss: Callable[[], Tensor], keys: Objective, epochs: float, group: Group
 ) -> AbstractContextManager[None]:
     """The weights to descend at, after so many epochs: as they are, or perturbed by `awp`."""
     size = getattr(keys, "awp", 0.0)
     if not size or epochs < getattr(keys, "awp_warmup", 0.0):
         return nullcontext()
-    return perturbed(model, lambda: outcome().loss, size)
+    return perturbed(model, loss, size, group)
 
 
 def clip(model: nn.Module, limit: float | None) -> Tensor:

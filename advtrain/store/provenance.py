@@ -19,8 +19,12 @@ _PACKAGES = ("advtrain", "torch", "torchvision", "numpy", "pandas", "scikit-lear
 _LONGEST_DIFF = 200_000  # characters
 
 
-def session(device: str, device_name: str, precision: str, compiled: bool) -> dict[str, Any]:
-    """One process's work on a run: where, with what, and from when."""
+def session(
+    device: str, device_name: str, precision: str, compiled: bool, processes: int = 1
+) -> dict[str, Any]:
+    """One attempt's work on a run: where, with what, and from when; of several processes the
+    leader's.
+    """
     return {
         "began": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "argv": sys.argv,
@@ -28,6 +32,7 @@ def session(device: str, device_name: str, precision: str, compiled: bool) -> di
         "host": platform.node(),
         "device": device,
         "device_name": device_name,
+        "processes": processes,
         "threads": torch.get_num_threads(),
         "precision": precision,
         "compile": compiled,
@@ -41,8 +46,8 @@ def session(device: str, device_name: str, precision: str, compiled: bool) -> di
 def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     """Sentences about what keeps a resumed run from equalling one that never stopped."""
     found = []
-    for key in ("device", "threads", "precision"):
-        before, now = old.get(key), new[key]
+    for key in ("device", "processes", "threads", "precision"):
+        before, now = old.get(key, 1 if key == "processes" else None), new[key]
         if key == "device":  # another GPU of the same machine is the same type
             before, now = str(before).partition(":")[0], str(now).partition(":")[0]
         if before != now:

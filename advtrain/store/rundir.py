@@ -15,7 +15,8 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from advtrain.errors import AdvtrainError, Busy, RunFailed, Superseded
+from advtrain.errors import AdvtrainError, Busy, Lost, RunFailed, Superseded
+from advtrain.interrupt import deafen
 from advtrain.store.owner import this_process
 from advtrain.store.status import Status, read_status
 
@@ -189,6 +190,14 @@ def outcome_in(directory: RunDirectory) -> Iterator[None]:
         directory.set_status(state="interrupted")
         where = str(stop) or f"interrupted after epoch {directory.status.epoch}"
         raise KeyboardInterrupt(f"{where}, saved in {path}") from None
+    except Lost as error:
+        deafen()
+        directory.set_status(state="interrupted", error=str(error))
+        directory.log(f"interrupted: {error}")
+        raise Lost(
+            f"{path}: {error}; epoch {directory.status.epoch} and those before it are saved, and "
+            "the same command goes on"
+        ) from None
     except RunFailed as error:  # the directory cannot be written: trying says no more
         with contextlib.suppress(RunFailed):
             directory.set_status(state="failed", error=str(error))

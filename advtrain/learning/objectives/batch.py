@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import torch
 from torch import Tensor
 
 from advtrain.config.schema import Attack
+from advtrain.learning.group import ALONE, Group
+from advtrain.learning.streams import Source
 
 
 class Outcome(NamedTuple):
@@ -27,16 +28,31 @@ class Carry:
 
 @dataclass(frozen=True)
 class Batch:
-    """Images, labels, and all that finding adversarial examples of them needs."""
+    """Images, labels, and all that finding adversarial examples of them needs.
+
+    Of several processes each has its share of the images.
+    """
 
     x: Tensor  # (n, ...) in [0, 1]
     y: Tensor  # (n,) class indices
     keys: Any  # the config's objective
     attack: Attack
-    generator: torch.Generator  # on x's device
+    generator: Source  # on x's device
     strength: float = 1.0  # factor of eps, which step sizes follow
     stride: float = 1.0  # factor of the step size, beside it
     carry: Carry | None = None
+    group: Group = ALONE
+    whole: int | None = None  # images of all processes together; None: those here
+
+    @property
+    def part(self) -> float:
+        """The fraction of the whole batch that is here."""
+        return 1.0 if self.whole is None else len(self.x) / self.whole
+
+    @property
+    def weight(self) -> float:
+        """Factor of a mean over these images with which the processes' mean is the batch's."""
+        return self.group.size * self.part
 
     @property
     def eps(self) -> float:

@@ -21,4 +21,5 @@ def fgsm(model: nn.Module, batch: Batch) -> Iterator[Tensor]:
         model, batch.x, batch.y, norm=attack.norm, eps=batch.eps,
         alpha=batch.step(resolve_alpha(keys.step, attack.eps, 1)), start=keys.start,
         noise=keys.noise, generator=batch.generator, model_mode=attack.model_mode,
+        weight=batch.weight,
     )  # fmt: skip

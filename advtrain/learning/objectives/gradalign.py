@@ -24,7 +24,12 @@ def misalignment(model: nn.Module, batch: Batch) -> Tensor:
     with unrecorded(model):
         here, there = (input_gradient(model, x, batch.y, descend=True) for x in points)
     cosine = alignment(here, there)
-    return 1 - cosine.mean() if len(cosine) else here.sum() * 0
+    if batch.group.size == 1:
+        return 1 - cosine.mean() if len(cosine) else here.sum() * 0
+    # The mean is over the pairs of the whole batch; a process with none of them must still take
+    # its part in the backward pass of the others.
+    pairs = float(batch.group.sum(torch.tensor(float(len(cosine)))))
+    return 1 - cosine.sum() / (pairs * batch.part) if pairs else here.sum() * 0
 
 
 def input_gradient(model: nn.Module, x: Tensor, y: Tensor, *, descend: bool = False) -> Tensor:

@@ -26,7 +26,7 @@ def attacked(model: nn.Module, batch: Batch, target: Tensor, start: Tensor | Non
             model, batch.x, target, norm=attack.norm, eps=batch.eps,
             alpha=batch.step(attack.step_size), steps=attack.steps,
             start=attack.start if start is None else start, generator=batch.generator,
-            model_mode=attack.model_mode,
+            model_mode=attack.model_mode, weight=batch.weight,
         )
         for _ in range(attack.restarts)
     )  # fmt: skip

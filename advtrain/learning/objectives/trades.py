@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from advtrain.learning.attack import mode
 from advtrain.learning.objectives.batch import Batch, Outcome
 from advtrain.learning.objectives.plain import attacked
+from advtrain.learning.streams import Source, normal_like
 
 _NOISE = 0.001  # sd with which the authors' code leaves the image, where KL has no slope
 
@@ -35,9 +36,9 @@ def probabilities(model: nn.Module, x: Tensor) -> Tensor:
     return p
 
 
-def near(x: Tensor, generator: torch.Generator) -> Tensor:
+def near(x: Tensor, generator: Source) -> Tensor:
     """The image with a little noise."""
-    return x + _NOISE * torch.empty_like(x).normal_(generator=generator)
+    return x + _NOISE * normal_like(x, generator)
 
 
 def trades(model: nn.Module, batch: Batch, x_adv: Tensor) -> Outcome:
