@@ -27,7 +27,7 @@ from advtrain.learning.measure import curve
 from advtrain.learning.streams import preserved
 from advtrain.learning.train import Tick, train_epochs
 from advtrain.observer import Observer
-from advtrain.part import Part
+from advtrain.part import Part, following
 from advtrain.records import EpochRecord, Row
 from advtrain.store import checkpoint, examples, metrics, provenance
 from advtrain.store.naming import locate
@@ -114,7 +114,7 @@ def _follow(config: Config, path: Path, parent: Parent | None, device: str, grou
                 "than process 0; expected all machines to see the same folders"
             )
         group.meet()
-        for _ in _epochs(work, group):
+        for _ in _epochs(work, group, following(group)):
             pass
         _curve(work, group)
 
@@ -166,7 +166,7 @@ def _train(work: Work, directory: RunDirectory, observer: Observer, group: Group
         directory.write("best.pt", work.parent_best)
     observer.started(directory.path, config, work.rows)
     directory.log(f"attempt {directory.status.attempt}: from {_place(work)}")
-    batch = Part(work, directory, observer).batch
+    batch = Part(work, directory, observer, group).batch
     for record in _epochs(work, group, batch, partial(_hopeless, work, directory)):
         work.rows.append(record.row())
         # All before the checkpoint: a kill between them costs the epoch, nothing else.

@@ -2,7 +2,8 @@
 
 The first stops at once, unless a batch is under way: training lets that end and saves. One more
 stops at once in any case. Where neither handles them, as in `train` called from Python, Ctrl-C is
-Python's own KeyboardInterrupt at any moment.
+Python's own KeyboardInterrupt at any moment. torchrun hands signals on to all processes of a run,
+which stop together, and kills those that take longer than it waits: more signals say nothing new.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from advtrain.config.ranks import place
 from advtrain.errors import Interrupted
 
 # `timeout` and some launchers signal both a process and its group: that is one wish, not two.
@@ -38,10 +40,13 @@ def stop(*_: object) -> None:
     """Handler of SIGINT and SIGTERM."""
     now = time.monotonic()
     if _wish.since is None:
-        _wish.since = now
+        _wish.since, several = now, place().size > 1
+        if several:
+            deafen()
         if _wish.deferring:
             # Not print: a signal may come in the middle of another one.
-            os.write(2, b"stopping after this batch; once more stops at once\n")
+            more = b"" if several else b"; once more stops at once"
+            os.write(2, b"stopping after this batch" + more + b"\n")
             return
     elif now - _wish.since < _SAME:
         return
@@ -81,12 +86,31 @@ def interruptible(what: str = "interrupted before training began") -> Iterator[N
     try:
         yield
     except KeyboardInterrupt as error:
-        command = shlex.join(["advtrain", *sys.argv[1:]])
+        alone = place().size == 1
+        command = shlex.join(["advtrain", *sys.argv[1:]]) if alone else "the same command"
         raise Interrupted(f"{str(error) or what}\nto go on: {command}") from None
     finally:
         if signal.getsignal(signal.SIGTERM) is stop:  # not `deafened`
             for number, handler in before.items():
                 signal.signal(number, handler)
+        _wish.since = None
+
+
+@contextmanager
+def noted() -> Iterator[None]:
+    """Ctrl-C and SIGTERM interrupt nothing but show in `asked`: another process leads this one."""
+
+    def note(*_: object) -> None:
+        _wish.since = time.monotonic()
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Interrupted("stopped with the process that leads") from None
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
         _wish.since = None
 
 

@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "diagnose": BOTTOM | {"diagnosis", "store"},
     "observer": BOTTOM,
     "work": BOTTOM | {"learning", "store", "observer"},
-    "part": BOTTOM | {"store", "observer", "work", "interrupt"},
+    "part": BOTTOM | {"learning", "store", "observer", "work", "interrupt"},
     "experiment": BOTTOM
     | {"learning", "diagnose", "store", "observer", "work", "part", "interrupt"},
     "evaluation": BOTTOM | {"learning", "store"},
@@ -38,7 +38,7 @@ MAY_IMPORT = {
     | {"diagnosis", "diagnose", "store", "observer", "answer", "console", "experiment", "jobs"}
     | {"interrupt"},
     "report": BOTTOM | {"diagnosis", "diagnose", "store", "answer"},
-    "interrupt": {"errors"},
+    "interrupt": {"errors", "config"},
     "cli": BOTTOM
     | {"store", "diagnose", "answer", "console", "listings", "overview", "interrupt", "sweep"}
     | {"report", "experiment", "evaluation"},
@@ -125,5 +125,6 @@ def test_help_imports_only_the_command_line() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     loaded = {name for name in done.stderr.split() if name.startswith("advtrain.")}
     commands = {f"advtrain.cli.{file.stem}" for file in (PACKAGE / "cli").glob("[!_]*.py")}
-    assert loaded == commands | {"advtrain.cli", "advtrain.errors", "advtrain.interrupt"}
+    small = {"errors", "interrupt", "config", "config.ranks"}
+    assert loaded == commands | {"advtrain.cli"} | {f"advtrain.{name}" for name in small}
     assert not {"pydantic", "yaml", "numpy", "pandas"} & set(done.stderr.split())

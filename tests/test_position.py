@@ -213,9 +213,9 @@ def test_sums_go_on_from_their_state() -> None:
         if other is not None:
             other.add(*given)
         if number == 2:
-            other = Tally(torch.device("cpu"), json.loads(json.dumps(one.state())))
+            other = Tally(torch.device("cpu"), state=json.loads(json.dumps(one.state())))
     assert other is not None
-    one.into(records[0])
-    other.into(records[1])
+    one.into(records[0], 2.0)
+    other.into(records[1], 2.0)
     assert records[0] == records[1] and records[0].train_robust_acc is not None
     assert one.first_bad(final=True) == other.first_bad(final=True) == 5

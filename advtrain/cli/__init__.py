@@ -17,7 +17,7 @@ from advtrain.cli.catalogue import datasets, models, schema
 from advtrain.cli.evaluating import evaluate
 from advtrain.cli.sweeping import sweep
 from advtrain.cli.training import train
-from advtrain.errors import AdvtrainError, Lost
+from advtrain.errors import AdvtrainError, Interrupted, Lost
 
 app = typer.Typer(
     help="Does my adversarial training converge, and if not, why?",
@@ -63,7 +63,7 @@ def main() -> None:
         from advtrain.config.ranks import follows
 
         # What ended the other process is said there, and what is saved by the first.
-        if not (isinstance(error, Lost) and follows()):
+        if not (isinstance(error, Lost | Interrupted) and follows()):
             print(error, file=sys.stderr)
         _end(error.exit_code)
     except BrokenPipeError:  # the reader of a pipe has seen enough

@@ -18,7 +18,7 @@ from advtrain.cli.arguments import (
     print_json,
 )
 from advtrain.errors import Interrupted, RunFailed
-from advtrain.interrupt import interruptible
+from advtrain.interrupt import interruptible, noted
 
 if TYPE_CHECKING:
     from advtrain.config.schema import Config as ConfigSchema
@@ -106,7 +106,6 @@ def _follow(
     """Train as the first of torchrun's processes does, which alone speaks.
 
     That one is met before anything can go wrong, so that a mistake of both is said once, by it.
-    Signals end this process at once: it has nothing to save, and could not wait for the others.
     """
     import signal
 
@@ -114,8 +113,8 @@ def _follow(
     from advtrain.experiment import joined
     from advtrain.experiment import train as run_experiment
 
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    with joined():
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # there is nothing to save yet
+    with joined(), noted():
         loaded = load_config(config, overrides)
         with located(loaded):
             run_experiment(loaded, runs_dir, device=device, from_run=from_run)

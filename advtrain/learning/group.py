@@ -61,17 +61,34 @@ class Group:
         dist.broadcast_object_list(values, src=0, device=torch.device("cpu"))
         return values[0]
 
+    def whole(self, part: Tensor | None) -> Tensor | None:
+        """(n, ...), of which `part` is this process's share; None if none has any."""
+        if part is None or self.size == 1:
+            return part
+        count = int(self.sum(torch.tensor(len(part))))
+        full = part.new_zeros((count, *part.shape[1:]))
+        full[self.share] = part
+        return self.sum(full)
+
+    def any(self, *flags: bool) -> list[bool]:
+        """Of each, whether any process has set it."""
+        return (self.sum(torch.tensor(flags, dtype=torch.uint8)) > 0).tolist()
+
     def meet(self) -> None:
         """Go on when all have come here."""
         self.sum(torch.zeros(1))
 
     @torch.no_grad()
     def agree_buffers(self, model: nn.Module) -> None:
-        """Give the leader's buffers to all: statistics of own parts, of local batch norm."""
-        for buffer in model.buffers() if self.size > 1 else ():
-            shared = buffer.detach().contiguous()
-            dist.broadcast(shared, src=0)
-            buffer.copy_(shared)
+        """Give the leader's buffers to all: local batch norm has seen each one's own part."""
+        buffers = [*model.buffers()] if self.size > 1 else []
+        if not buffers:
+            return
+        shared = torch.cat([buffer.double().reshape(-1) for buffer in buffers])  # in one, exactly
+        dist.broadcast(shared, src=0)
+        parts = torch.split(shared, [buffer.numel() for buffer in buffers])
+        for buffer, part in zip(buffers, parts, strict=True):
+            buffer.copy_(part.view_as(buffer))
 
     def wrap(self, model: nn.Module) -> nn.Module:
         """The model for a pass whose backward pass averages the gradients over the processes."""

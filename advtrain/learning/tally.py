@@ -86,10 +86,11 @@ class Tally:
         self.images, self._batches = state["images"], state["batches"]
         self._robust = state["robust"]
 
-    def into(self, record: EpochRecord) -> None:
-        """Write the means into the record."""
+    def into(self, record: EpochRecord, seconds: float) -> None:
+        """Write the means into the record, and how fast the images were trained on."""
         loss, hits, norms = self._sums.tolist()
         if self._robust:
             record.train_robust_loss = loss / self.images
             record.train_robust_acc = hits / self.images
         record.grad_norm = norms / self._batches
+        record.images_per_second = self.images / seconds

@@ -30,7 +30,8 @@ from advtrain.learning.streams import Draws, Source, seed_global, seed_of, strea
 from advtrain.learning.tally import Tally
 from advtrain.records import EpochRecord, Position, Progress
 
-# Batches done, batches in the epoch, and what gives all that going on from there needs.
+# Batches done, batches in the epoch, and what gives all that going on from there needs: to be
+# called by all processes of a group or none.
 Tick = Callable[[int, int, Callable[[], Position]], None]
 
 
@@ -102,16 +103,16 @@ def train_epoch(
         len(data.train), config.training.batch_size, config.seed, epoch, replays, group.size
     )
     steps, clock = len(batches) * replays, (config.schedule, config.horizon)
-    start, alone = position or Position(progress.step), group.size == 1
+    start = position or Position(progress.step)
     tally = Tally(next(model.parameters()).device, group, start.sums)
-    carry = Carry(start.delta if alone else None)  # of several, each would need its own
+    carry = Carry(None if start.delta is None else start.delta[group.share])
     lr, strength = start.lr, start.strength
     model.train()
     began = time.perf_counter() - start.seconds
 
     def here() -> Position:
-        seconds, delta = time.perf_counter() - began, carry.delta if alone else None
-        return Position(start.step, number + 1, seconds, lr, strength, tally.state(), delta)
+        return Position(start.step, number + 1, time.perf_counter() - began, lr, strength,
+                        tally.state(), group.whole(carry.delta))  # fmt: skip
 
     shares = [positions[group.share] for positions in batches[start.done :]]
     for number, (x, y, _) in enumerate(data.train.batches(shares), start.done):
@@ -122,11 +123,10 @@ def train_epoch(
 
         for replay, x_adv in enumerate(objective.examples(model, batch)):
             lr = config.optimizer.lr * factor(lr_factor, clock, step + replay, steps)
-            for param_group in optimizer.param_groups:
-                param_group["lr"] = lr
             loss, robust_logits, grad_norm = descend(
-                model, optimizer, batch, x_adv, config, step / steps, trained
+                model, optimizer, batch, x_adv, config, lr, step / steps, trained
             )
+            group.agree_buffers(model)
             if average is not None:
                 average.update_parameters(model)
             progress.step += 1
@@ -137,13 +137,9 @@ def train_epoch(
         if progress.bad_batch:
             break
         tick(number + 1, len(batches), here)
-    for each in (model, average):
-        if each is not None:
-            group.agree_buffers(each)
     progress.epoch = epoch
     record = EpochRecord(epoch, progress.step, lr=lr, eps=config.attack.eps * strength)
-    tally.into(record)
-    record.images_per_second = tally.images / (time.perf_counter() - began)
+    tally.into(record, time.perf_counter() - began)
     record.weight_norm = weight_norm(model)
     if not record.finite and not progress.bad_batch:  # the last step made the weights so
         progress.bad_batch = len(batches)
@@ -176,6 +172,7 @@ def descend(
     batch: Batch,
     x_adv: Tensor,
     config: Config,
+    lr: float,
     epochs: float,
     trained: nn.Module,
 ) -> tuple[Tensor, Tensor | None, Tensor]:
@@ -193,6 +190,8 @@ def descend(
         optimizer.zero_grad()
         weighted(loss, batch.weight).backward()  # type: ignore[no-untyped-call]  # by torch
     grad_norm = clip(model, config.optimizer.clip_norm)
+    for param_group in optimizer.param_groups:
+        param_group["lr"] = lr
     optimizer.step()
     return loss, robust_logits, grad_norm
 
