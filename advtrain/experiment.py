@@ -21,8 +21,9 @@ from advtrain.errors import AdvtrainError
 from advtrain.interrupt import deferred
 from advtrain.learning.data.splits import load_data
 from advtrain.learning.examples import attacked
-from advtrain.learning.group import Group, noticing
-from advtrain.learning.group import joined as joined  # also for the command line
+from advtrain.learning.group import Group
+from advtrain.learning.group import joined as joined  # these also for the command line
+from advtrain.learning.group import noticing as noticing
 from advtrain.learning.measure import curve
 from advtrain.learning.streams import preserved
 from advtrain.learning.train import Tick, train_epochs

@@ -45,10 +45,11 @@ class Part:
         due = time.monotonic() - self._saved >= EVERY or (self._there and done == batches)
         stop, due = self._group.any(wished or asked(), due)
         if stop and self._group.size > 1:
-            deafen()  # the others end now, and torchrun ends this one with them
+            deafen()  # the others end sooner, and torchrun ends this one with them
         if stop or due:
             self._save(here())
         if stop:
+            self._group.meet()
             epoch = self._work.progress.epoch + 1
             raise KeyboardInterrupt(f"interrupted in epoch {epoch} after batch {done} of {batches}")
 
@@ -69,6 +70,7 @@ def following(group: Group) -> Tick:
         if stop or due:
             here()
         if stop:
+            group.meet()  # when it has saved: the end of one may end all
             raise KeyboardInterrupt
 
     return batch

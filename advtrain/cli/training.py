@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -17,11 +19,8 @@ from advtrain.cli.arguments import (
     RunsDir,
     print_json,
 )
-from advtrain.errors import Interrupted, RunFailed
+from advtrain.errors import RunFailed
 from advtrain.interrupt import interruptible, noted
-
-if TYPE_CHECKING:
-    from advtrain.config.schema import Config as ConfigSchema
 
 
 def train(
@@ -47,74 +46,93 @@ def train(
     ] = False,
 ) -> None:
     """Train one config to its end, or go on where it stopped."""
-    from advtrain.config.devices import check_device
-    from advtrain.config.load import load_config, located
     from advtrain.config.ranks import follows
 
-    if follows():
-        if not (print_config or dry_run):
-            _follow(config, overrides or [], runs_dir, device, from_run)
-        return
-    check_device(device)
-    loaded = load_config(config, overrides or [])
+    keys = overrides or []
     if print_config or dry_run:
-        from advtrain.overview import print_plan, print_resolved
+        if not follows():
+            _print(config, keys, runs_dir, device, resume, from_run, print_config)
+    elif follows():
+        _follow(config, keys, runs_dir, device, from_run)
+    else:
+        path = _lead(config, keys, runs_dir, device, resume, from_run, quiet, as_json)
+        _show(path, as_json, quiet)
 
-        with located(loaded):
-            if print_config:
-                print_resolved(loaded, runs_dir, from_run)
-            else:
-                print_plan(loaded, runs_dir, from_run, resume.value)
-        return
+
+def _print(
+    config: Path, overrides: list[str], runs_dir: Path, device: str, resume: Resume,
+    from_run: Path | None, whole: bool,
+) -> None:  # fmt: skip
+    """What would be trained: the whole config, or in a few lines."""
+    from advtrain.config.devices import check_device
+    from advtrain.config.load import load_config, located
+    from advtrain.overview import print_plan, print_resolved
+
+    check_device(device)
+    loaded = load_config(config, overrides)
+    with located(loaded):
+        if whole:
+            print_resolved(loaded, runs_dir, from_run)
+        else:
+            print_plan(loaded, runs_dir, from_run, resume.value)
+
+
+def _lead(
+    config: Path, overrides: list[str], runs_dir: Path, device: str, resume: Resume,
+    from_run: Path | None, quiet: bool, as_json: bool,
+) -> Path:  # fmt: skip
+    """Train under the eyes of the console; the run's directory."""
+    from advtrain.config.devices import check_device
+    from advtrain.config.load import load_config, located
+    from advtrain.console import watching
     from advtrain.store.naming import locate
 
-    with located(loaded):  # so that wrong weights or --from need not wait for torch
-        path, _, _ = locate(loaded, runs_dir, from_run)
-    try:
-        _train(loaded, runs_dir, device, resume, from_run, quiet)
-    except (RunFailed, Interrupted):
-        if as_json:
-            _show(path, as_json, quiet)
-        raise
-    _show(path, as_json, quiet)
+    with interruptible(), _company() as meet:
+        check_device(device)
+        loaded = load_config(config, overrides)
+        with located(loaded):
+            path, _, _ = locate(loaded, runs_dir, from_run)  # may fail, and need not wait for torch
+            meet()
+            try:
+                with watching(quiet) as observer:
+                    from advtrain.experiment import train as run_experiment
+
+                    run_experiment(loaded, runs_dir, device=device, resume=resume.value,
+                                   from_run=from_run, observer=observer)  # fmt: skip
+            except (RunFailed, KeyboardInterrupt):
+                if as_json:
+                    _show(path, as_json, quiet)
+                raise
+    return path
 
 
-def _train(
-    config: ConfigSchema, runs_dir: Path, device: str, resume: Resume, from_run: Path | None,
-    quiet: bool,
-) -> None:  # fmt: skip
-    """Train under the eyes of the console; importing torch may be interrupted, too."""
-    from advtrain.config.load import located
-    from advtrain.console import watching
+@contextmanager
+def _company() -> Iterator[Callable[[], None]]:
+    """What lets the processes that this one leads begin, which until then only wait for its end."""
+    from advtrain.config.ranks import place
 
-    with interruptible(), located(config), watching(quiet) as observer:
-        from advtrain.experiment import train as run_experiment
+    if place().size == 1:  # whose mistakes need not wait for torch
+        yield lambda: None
+        return
+    from advtrain.experiment import joined, noticing
 
-        run_experiment(
-            config,
-            runs_dir,
-            device=device,
-            resume=resume.value,
-            from_run=from_run,
-            observer=observer,
-        )
+    with joined() as group, noticing(group):
+        yield group.meet
 
 
 def _follow(
     config: Path, overrides: list[str], runs_dir: Path, device: str, from_run: Path | None
 ) -> None:
-    """Train as the first of torchrun's processes does, which alone speaks.
-
-    That one is met before anything can go wrong, so that a mistake of both is said once, by it.
-    """
+    """Train as the first of torchrun's processes does, which alone speaks."""
     import signal
 
     from advtrain.config.load import load_config, located
-    from advtrain.experiment import joined
+    from advtrain.experiment import joined, noticing
     from advtrain.experiment import train as run_experiment
 
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # there is nothing to save yet
-    with joined(), noted():
+    with joined() as group, noted(), noticing(group):
+        group.meet()  # a mistake of both is said once
         loaded = load_config(config, overrides)
         with located(loaded):
             run_experiment(loaded, runs_dir, device=device, from_run=from_run)
