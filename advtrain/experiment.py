@@ -6,6 +6,7 @@ import json
 import shlex
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -137,7 +138,7 @@ def _epochs(
 ) -> Iterator[EpochRecord]:
     return train_epochs(
         work.model, work.optimizer, work.data, work.config, work.progress, tick,
-        position=work.position, under_way=deferred,
+        position=work.position, under_way=deferred if group.leads else nullcontext,
         average=work.average, hopeless=hopeless, group=group,
     )  # fmt: skip
 

@@ -14,9 +14,10 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from advtrain.config.ranks import place
 from advtrain.errors import Interrupted
@@ -97,21 +98,33 @@ def interruptible(what: str = "interrupted before training began") -> Iterator[N
 
 
 @contextmanager
+def handling(handler: Callable[[int, Any], object] | int, *signals: int) -> Iterator[None]:
+    """Give these signals to the handler meanwhile, in the main thread; no other has signals."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, handler) for number in signals}
+    try:
+        yield
+    finally:
+        for number, handler_before in before.items():
+            signal.signal(number, handler_before)
+
+
+@contextmanager
 def noted() -> Iterator[None]:
     """Ctrl-C and SIGTERM interrupt nothing but show in `asked`: another process leads this one."""
 
     def note(*_: object) -> None:
         _wish.since = time.monotonic()
 
-    before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    except KeyboardInterrupt:
-        raise Interrupted("stopped with the process that leads") from None
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        _wish.since = None
+    with handling(note, signal.SIGTERM, signal.SIGINT):
+        try:
+            yield
+        except KeyboardInterrupt:
+            raise Interrupted("stopped with the process that leads") from None
+        finally:
+            _wish.since = None
 
 
 def deafen() -> None:

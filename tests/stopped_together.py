@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 
 from advtrain import load_config, train
@@ -49,13 +50,13 @@ def main() -> None:
         trained_on.append(list(decoded))
         return record
 
-    learning.train_epoch = epoch_of
     # In which order it adds three numbers, its first step would decide. This keeps it from that.
     wrap = partial(group.DistributedDataParallel, find_unused_parameters=True)
-    group.DistributedDataParallel = wrap  # type: ignore[misc]  # a class, to mypy
-    splits.RESIDENT_BYTES = 0
-    Decoder.__call__ = noted  # type: ignore[method-assign]  # to see which files it is given
-    with group.joined() as processes:
+    with pytest.MonkeyPatch.context() as patch, group.joined() as processes:
+        patch.setattr(group, "DistributedDataParallel", wrap)
+        patch.setattr(learning, "train_epoch", epoch_of)
+        patch.setattr(splits, "RESIDENT_BYTES", 0)
+        patch.setattr(Decoder, "__call__", noted)
         for case, keys in CASES.items():
             config = load_config(folder / f"{case}.yaml", keys)
             train(config, folder / "quiet", device="cpu")

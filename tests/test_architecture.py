@@ -18,7 +18,7 @@ MAY_IMPORT = {
     "errors": set(),
     "records": set(),
     "config": {"errors"},
-    "learning": BOTTOM,
+    "learning": BOTTOM | {"interrupt"},
     "diagnosis": BOTTOM,
     "store": BOTTOM | {"interrupt"},
     "diagnose": BOTTOM | {"diagnosis", "store"},
@@ -37,7 +37,7 @@ MAY_IMPORT = {
     "sweep": BOTTOM
     | {"diagnosis", "diagnose", "store", "observer", "answer", "console", "experiment", "jobs"}
     | {"interrupt"},
-    "report": BOTTOM | {"diagnosis", "diagnose", "store", "answer"},
+    "report": BOTTOM | {"diagnosis", "diagnose", "store", "answer", "interrupt"},
     "interrupt": {"errors", "config"},
     "cli": BOTTOM
     | {"store", "diagnose", "answer", "console", "listings", "overview", "interrupt", "sweep"}

@@ -114,6 +114,7 @@ def test_whoever_is_asked_all_stop_after_that_batch(
     assert status and (status.state, status.epoch, status.error) == ("interrupted", 1, "")
     where = "interrupted in epoch 2 after batch 3 of 6, saved in "
     assert done.err.count(where) == done.err.count("to go on: the same command") == 1
+    assert "stopped with" not in done.err  # by one that follows
     more = trained(tmp_path, tiny, NET)
     assert more.code == 0 and "warning" not in more.err, more.err
     assert "from epoch 1, batch 3" in (run / "log.txt").read_text()

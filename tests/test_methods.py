@@ -178,11 +178,12 @@ def test_awp_puts_the_weights_back_whatever_happens_inside() -> None:
 
 def test_awp_skips_what_is_frozen_and_what_the_loss_does_not_reach() -> None:
     model, x, y = smooth(), splits(6).train.images.double(), torch.arange(6) % 3
-    model.spare = nn.Linear(2, 2)  # type: ignore[assignment]
+    spare = nn.Linear(2, 2)
+    model.add_module("spare", spare)
     model[1].weight.requires_grad_(False)
-    frozen, spare = model[1].weight.clone(), model.spare.weight.clone()
+    frozen, unreached = model[1].weight.clone(), spare.weight.clone()
     with perturbed(model, lambda: ascent(nn.Sequential(*model[:4]), x, y), 0.5):
-        assert torch.equal(model[1].weight, frozen) and torch.equal(model.spare.weight, spare)
+        assert torch.equal(model[1].weight, frozen) and torch.equal(spare.weight, unreached)
 
 
 @pytest.mark.parametrize("keys", [{}, {"weight_decay": 0}])

@@ -156,7 +156,7 @@ class Tell(Observer):
     def batch(self, done: int, batches: int) -> None:
         if done == self.at:
             gated = sys.modules["gated"]
-            gated.swallows = self.swallows  # type: ignore[attr-defined]
+            vars(gated)["swallows"] = self.swallows
             gated.told.append(self.number)
             self.at = 0
 

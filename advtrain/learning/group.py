@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import datetime
 import signal
-import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from advtrain.config.ranks import place
 from advtrain.errors import Lost
+from advtrain.interrupt import handling
 
 # How long one waits for another: longer than a download or the last row's evaluation takes, and
 # an end to what would otherwise hang. Where a process dies, the others know at once.
@@ -72,6 +72,8 @@ class Group:
 
     def any(self, *flags: bool) -> list[bool]:
         """Of each, whether any process has set it."""
+        if self.size == 1:
+            return [*flags]
         return (self.sum(torch.tensor(flags, dtype=torch.uint8)) > 0).tolist()
 
     def meet(self) -> None:
@@ -80,7 +82,10 @@ class Group:
 
     @torch.no_grad()
     def agree_buffers(self, model: nn.Module) -> None:
-        """Give the leader's buffers to all: local batch norm has seen each one's own part."""
+        """Give the leader's buffers to all: what local batch norm saw was each one's own part.
+
+        DistributedDataParallel would do so before each pass, but an attack comes before those.
+        """
         buffers = [*model.buffers()] if self.size > 1 else []
         if not buffers:
             return
@@ -116,24 +121,11 @@ def joined() -> Iterator[Group]:
         return
     # Tensors of either kind are reduced where they are.
     both = torch.cuda.is_available() and dist.is_nccl_available()
-    with _mortal():
+    with handling(signal.SIG_DFL, signal.SIGTERM):  # Python's handlers would not run meanwhile
         dist.init_process_group("cpu:gloo,cuda:nccl" if both else "gloo", timeout=_PATIENCE)
         group.meet()
     yield group
     dist.destroy_process_group()
-
-
-@contextmanager
-def _mortal() -> Iterator[None]:
-    """Let SIGTERM end the process at once: waiting for others, Python's handlers would not run."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

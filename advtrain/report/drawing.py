@@ -6,11 +6,9 @@ import gc
 import multiprocessing
 import os
 import signal
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
@@ -20,6 +18,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from advtrain.errors import AdvtrainError, RunFailed
+from advtrain.interrupt import handling
 from advtrain.report.figures.style import styled
 
 FORMATS = ("png", "svg", "pdf")
@@ -104,7 +103,7 @@ def _drawn(drawings: Sequence[Drawing], folder: Path) -> Iterator[Drawn]:
     spawn = multiprocessing.get_context("spawn")  # a fork would copy the locks of running threads
     pool = ProcessPoolExecutor(workers, mp_context=spawn, initializer=_begin)
     try:
-        with _unheard():
+        with handling(signal.SIG_IGN, signal.SIGINT):  # theirs: it is for this one, which ends them
             futures = [pool.submit(save, drawing, folder) for drawing in drawings]
         for future in as_completed(futures):
             yield future.result()
@@ -152,19 +151,6 @@ def _begin() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
-
-
-@contextmanager
-def _unheard() -> Iterator[None]:
-    """Processes begun within it leave Ctrl-C to this one, which then ends them."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread hears it, or may say what becomes of it
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _processors() -> int:

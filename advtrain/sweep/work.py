@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from advtrain.errors import AdvtrainError
+from advtrain.interrupt import handling
 from advtrain.store.rundir import note_end
 from advtrain.store.status import read_status
 from advtrain.sweep.launch.local import Event, Worker, Workers
@@ -40,12 +41,8 @@ def stoppable() -> Iterator[Stop]:
         stop.signals += 1
         stop.now = True
 
-    before = {which: signal.signal(which, count) for which in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    with handling(count, signal.SIGINT, signal.SIGTERM):
         yield stop
-    finally:
-        for which, handler in before.items():
-            signal.signal(which, handler)
 
 
 def work_off(

@@ -18,6 +18,7 @@ from rich.console import Console
 
 from advtrain.config.slurm import Slurm
 from advtrain.errors import AdvtrainError
+from advtrain.interrupt import handling
 from advtrain.jobs import running
 from advtrain.store.owner import this_process
 from advtrain.store.rundir import note_end
@@ -115,12 +116,8 @@ def _heeding(stop: Stop, received: list[int]) -> Iterator[None]:
         received.append(which)
         stop.now = True
 
-    before = {which: signal.signal(which, note) for which in (signal.SIGTERM, _USR2)}
-    try:
+    with handling(note, signal.SIGTERM, _USR2):
         yield
-    finally:
-        for which, handler in before.items():
-            signal.signal(which, handler)
 
 
 def _stay(received: list[int]) -> None:
