@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pandas as pd
 import pytest
 
 from advtrain import load_config, train
+from advtrain.interrupt import handling
 from advtrain.learning.data import splits
+from advtrain.learning.group import Group
 from advtrain.learning.order import batches_of
+from advtrain.observer import Observer
+from advtrain.part import Part
+from advtrain.records import Position, Progress
 from advtrain.store.status import read_status
 from tests import kills
 from tests.conftest import TINY, Done, finish
@@ -119,6 +127,27 @@ def test_whoever_is_asked_all_stop_after_that_batch(
     assert more.code == 0 and "warning" not in more.err, more.err
     assert "from epoch 1, batch 3" in (run / "log.txt").read_text()
     assert kills.differences(never_stopped, run) == []
+
+
+def test_one_that_leads_is_deaf_once_another_was_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Asked(Group):
+        def any(self, *flags: bool) -> list[bool]:
+            return [True, False]
+
+        def meet(self) -> None:
+            pass
+
+    work: Any = SimpleNamespace(progress=Progress(), position=None)
+    nowhere: Any = None
+    saved, heard = [], list[int]()
+    part = Part(work, nowhere, Observer(), Asked(0, 2))
+    monkeypatch.setattr(part, "_save", saved.append)
+    with handling(lambda number, _: heard.append(number), signal.SIGINT, signal.SIGTERM):
+        with pytest.raises(KeyboardInterrupt, match="in epoch 1 after batch 3 of 6"):
+            part.batch(3, 6, lambda: Position(0, 3))
+        signal.raise_signal(signal.SIGTERM)  # as torchrun sends when another has ended
+        signal.raise_signal(signal.SIGINT)
+    assert saved == [Position(0, 3)] and heard == []
 
 
 @pytest.mark.parametrize("processes", [2, 3])
