@@ -170,16 +170,9 @@ def _train(work: Work, directory: RunDirectory, observer: Observer, group: Group
     directory.log(f"attempt {directory.status.attempt}: from {_place(work)}")
     batch = Part(work, directory, observer, group).batch
     for record in _epochs(work, group, batch, partial(_hopeless, work, directory)):
-        work.rows.append(record.row())
-        # All before the checkpoint: a kill between them costs the epoch, nothing else.
-        directory.write("metrics.csv", metrics.to_csv(work.rows))
-        if progress.stopped != "nonfinite":
-            _save_examples(work, directory)
-            _save(work, directory)
-        _write_provenance(work, directory, began)
-        directory.set_status(epoch=record.epoch, best_epoch=progress.best_epoch)
-        directory.log(record.line(config.training.epochs))
-        observer.epoch(record)
+        with deferred("when this epoch is saved"):
+            _keep(work, directory, record, began)
+            observer.epoch(record)
     directory.remove("part.pt")  # of an epoch that ended as not finite, or just before a kill
     if rows := _curve(work, group):
         directory.write("curve_eps.csv", metrics.to_csv(rows, metrics.CURVE_COLUMNS))
@@ -192,6 +185,18 @@ def _train(work: Work, directory: RunDirectory, observer: Observer, group: Group
     directory.write("verdict.json", json.dumps(verdict, indent=1, allow_nan=False).encode())
     directory.log(f"verdict: {verdict['headline']}")
     directory.set_status(state="finished")
+
+
+def _keep(work: Work, directory: RunDirectory, record: EpochRecord, began: float) -> None:
+    """Save an epoch: all before its checkpoint, so that a kill between them costs no other."""
+    work.rows.append(record.row())
+    directory.write("metrics.csv", metrics.to_csv(work.rows))
+    if work.progress.stopped != "nonfinite":
+        _save_examples(work, directory)
+        _save(work, directory)
+    _write_provenance(work, directory, began)
+    directory.set_status(epoch=record.epoch, best_epoch=work.progress.best_epoch)
+    directory.log(record.line(work.config.training.epochs))
 
 
 def _place(work: Work) -> str:

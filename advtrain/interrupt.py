@@ -1,9 +1,10 @@
 """Ctrl-C and SIGTERM while a command works: what they do, in the command line and in workers.
 
-The first stops at once, unless a batch is under way: training lets that end and saves. One more
-stops at once in any case. Where neither handles them, as in `train` called from Python, Ctrl-C is
-Python's own KeyboardInterrupt at any moment. torchrun hands signals on to all processes of a run,
-which stop together, and kills those that take longer than it waits: more signals say nothing new.
+The first stops at once, unless a batch is under way: training lets that end and saves. So it does
+where an epoch is being saved. One more stops at once in any case. Where neither handles them, as in
+`train` called from Python, Ctrl-C is Python's own KeyboardInterrupt at any moment. torchrun hands
+signals on to all processes of a run, which stop together, and kills those that take longer than it
+waits: more signals say nothing new.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from advtrain.config.ranks import place
-from advtrain.errors import Interrupted
+from advtrain.errors import AdvtrainError, Interrupted
 
 # `timeout` and some launchers signal both a process and its group: that is one wish, not two.
 _SAME = 0.5  # seconds
@@ -31,7 +32,7 @@ class _Wish:
     """What has been asked of this process."""
 
     since: float | None = None  # when a signal came first
-    deferring: bool = False  # whether the code that runs looks at `asked` itself
+    deferred: str = ""  # until when, if the code that runs is to go on for now
 
 
 _wish = _Wish()
@@ -44,10 +45,10 @@ def stop(*_: object) -> None:
         _wish.since, several = now, place().size > 1
         if several:
             deafen()
-        if _wish.deferring:
+        if _wish.deferred:
             # Not print: a signal may come in the middle of another one.
-            more = b"" if several else b"; once more stops at once"
-            os.write(2, b"stopping after this batch" + more + b"\n")
+            more = "" if several else "; once more stops at once"
+            os.write(2, f"stopping {_wish.deferred}{more}\n".encode())
             return
     elif now - _wish.since < _SAME:
         return
@@ -60,18 +61,37 @@ def asked() -> bool:
 
 
 @contextmanager
-def deferred() -> Iterator[None]:
+def deferred(until: str = "after this batch") -> Iterator[None]:
     """A first signal meanwhile interrupts nothing: the code inside stops where `asked` tells it to.
 
-    It is raised at the end if the code did not.
+    It is raised at the end if the code did not. `until` tells the user when that is.
     """
-    _wish.deferring = True
+    _wish.deferred = until
     try:
         yield
     finally:
-        _wish.deferring = False
+        _wish.deferred = ""
     if asked():
         raise KeyboardInterrupt
+
+
+@contextmanager
+def unmasked() -> Iterator[None]:
+    """Where code made another error of a KeyboardInterrupt, raise that.
+
+    As zipfile does: an archive that is left in the middle of a file raises ValueError.
+    """
+    try:
+        yield
+    except AdvtrainError:  # what has to be said of a stop, such as that it cannot be saved
+        raise
+    except Exception as error:
+        before = error.__context__
+        while before is not None:
+            if isinstance(before, KeyboardInterrupt):
+                raise before from None
+            before = before.__context__
+        raise
 
 
 @contextmanager
@@ -85,7 +105,8 @@ def interruptible(what: str = "interrupted before training began") -> Iterator[N
     _wish.since = None
     before = {number: signal.signal(number, stop) for number in which}
     try:
-        yield
+        with unmasked():
+            yield
     except KeyboardInterrupt as error:
         alone = place().size == 1
         command = shlex.join(["advtrain", *sys.argv[1:]]) if alone else "the same command"

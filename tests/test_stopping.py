@@ -7,8 +7,10 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -168,7 +170,7 @@ class Tell(Observer):
         (2, False, "in epoch 1 after batch 3 of 6"),
         (2, True, "in epoch 1 after batch 3 of 6"),
         (6, False, "after epoch 0"),  # while it is evaluated
-        (6, True, "in epoch 2 after batch 1 of 6"),
+        (6, True, "after epoch 1"),
     ],
 )
 def test_a_signal_in_a_batch_or_an_evaluation(
@@ -180,6 +182,47 @@ def test_a_signal_in_a_batch_or_an_evaluation(
     with pytest.raises(Interrupted, match=f"^interrupted {said}, saved in"), interruptible():
         train(load_config(gated, GATED), tmp_path / "runs", device="cpu", observer=told)
     assert [signal.getsignal(one) for one in SIGNALS] == before
+    run = train(load_config(gated, GATED), tmp_path / "runs", device="cpu").dir
+    assert kills.differences(undisturbed, run) == []
+
+
+def amid_examples(number: signal.Signals, patch: pytest.MonkeyPatch) -> None:
+    """Raise a signal, once, where examples.npz is an archive left in the middle of a file."""
+    real, left = zipfile.ZipFile.open, [number]
+
+    def opened(self: zipfile.ZipFile, name: Any, mode: Any = "r", *rest: Any, **more: Any) -> Any:
+        handle = real(self, name, mode, *rest, **more)
+        if mode == "w" and left:
+            signal.raise_signal(left.pop())
+        return handle
+
+    patch.setattr(zipfile.ZipFile, "open", opened)
+
+
+@pytest.mark.parametrize("number", SIGNALS, ids=lambda n: n.name)
+def test_an_epoch_that_is_being_saved_is_saved(
+    gated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals,
+    capfd: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    undisturbed = train(load_config(gated, GATED), tmp_path / "quiet", device="cpu").dir
+    amid_examples(number, monkeypatch)
+    with pytest.raises(Interrupted, match=r"^interrupted after epoch 1, saved in"), interruptible():
+        train(load_config(gated, GATED), tmp_path / "runs", device="cpu")
+    assert capfd.readouterr().err == "stopping when this epoch is saved; once more stops at once\n"
+    run = train(load_config(gated, GATED), tmp_path / "runs", device="cpu").dir
+    assert attempts(run) == ["1: from epoch 0", "2: from epoch 1"]
+    assert kills.differences(undisturbed, run) == []
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # of the archive
+def test_ctrl_c_stays_that_where_it_becomes_another_error(
+    gated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    undisturbed = train(load_config(gated, GATED), tmp_path / "quiet", device="cpu").dir
+    amid_examples(signal.SIGINT, monkeypatch)  # Python's own KeyboardInterrupt, then a ValueError
+    with pytest.raises(KeyboardInterrupt, match=r"^interrupted after epoch 0, saved in"):
+        train(load_config(gated, GATED), tmp_path / "runs", device="cpu")
+    assert state(only(tmp_path / "runs"))["state"] == "interrupted"
     run = train(load_config(gated, GATED), tmp_path / "runs", device="cpu").dir
     assert kills.differences(undisturbed, run) == []
 

@@ -16,7 +16,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from advtrain.errors import AdvtrainError, Busy, Lost, RunFailed, Superseded
-from advtrain.interrupt import deafen
+from advtrain.interrupt import deafen, unmasked
 from advtrain.store.owner import this_process
 from advtrain.store.status import Status, read_status
 
@@ -185,7 +185,8 @@ def outcome_in(directory: RunDirectory) -> Iterator[None]:
     """
     path = directory.path
     try:
-        yield
+        with unmasked():
+            yield
     except KeyboardInterrupt as stop:
         directory.set_status(state="interrupted")
         where = str(stop) or f"interrupted after epoch {directory.status.epoch}"
