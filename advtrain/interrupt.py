@@ -81,15 +81,16 @@ def unmasked() -> Iterator[None]:
 
     As zipfile does: an archive that is left in the middle of a file raises ValueError.
     """
+    outer = sys.exception()  # what the caller is handling, of which the code inside knows nothing
     try:
         yield
     except AdvtrainError:  # what has to be said of a stop, such as that it cannot be saved
         raise
     except Exception as error:
         before = error.__context__
-        while before is not None:
+        while before not in (None, outer):
             if isinstance(before, KeyboardInterrupt):
-                raise before from None
+                raise KeyboardInterrupt(*before.args) from None
             before = before.__context__
         raise
 
@@ -100,36 +101,36 @@ def interruptible(what: str = "interrupted before training began") -> Iterator[N
 
     `what` is said where the interrupted code says nothing of its own.
     """
-    ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN  # as by a shell's `&`
-    which = [signal.SIGTERM] if ignored else [signal.SIGTERM, signal.SIGINT]
     _wish.since = None
-    before = {number: signal.signal(number, stop) for number in which}
-    try:
-        with unmasked():
-            yield
-    except KeyboardInterrupt as error:
-        alone = place().size == 1
-        command = shlex.join(["advtrain", *sys.argv[1:]]) if alone else "the same command"
-        raise Interrupted(f"{str(error) or what}\nto go on: {command}") from None
-    finally:
-        if signal.getsignal(signal.SIGTERM) is stop:  # not `deafened`
-            for number, handler in before.items():
-                signal.signal(number, handler)
-        _wish.since = None
+    with handling(stop, signal.SIGTERM, signal.SIGINT):
+        try:
+            with unmasked():
+                yield
+        except KeyboardInterrupt as error:
+            alone = place().size == 1
+            command = shlex.join(["advtrain", *sys.argv[1:]]) if alone else "the same command"
+            raise Interrupted(f"{str(error) or what}\nto go on: {command}") from None
+        finally:
+            _wish.since = None
 
 
 @contextmanager
 def handling(handler: Callable[[int, Any], object] | int, *signals: int) -> Iterator[None]:
-    """Give these signals to the handler meanwhile, in the main thread; no other has signals."""
+    """Give these signals to the handler meanwhile, in the main thread; no other has signals.
+
+    Those that are ignored stay so, as a shell's `&` wants of Ctrl-C, and after `deafen`.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, handler) for number in signals}
+    heard = [number for number in signals if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, handler) for number in heard}
     try:
         yield
     finally:
         for number, handler_before in before.items():
-            signal.signal(number, handler_before)
+            if signal.getsignal(number) == handler:
+                signal.signal(number, handler_before)
 
 
 @contextmanager

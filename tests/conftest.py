@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -17,6 +18,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run side by side
 from advtrain import cli
 from tests.slurm_host import slurm as slurm  # fixtures for all
 from tests.slurm_host import slurm_host as slurm_host
+
+# Tests send Ctrl-C, which a shell's `&` would have this process and all it starts ignore.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @dataclass
@@ -85,6 +89,15 @@ def finish(process: subprocess.Popen[str], timeout: float = 120) -> Done:
         stack.callback(process.kill)
         out, err = process.communicate(timeout=timeout)
     return Done(process.returncode, out, err)
+
+
+def heard(process: subprocess.Popen[str], words: str = "stopping") -> str:
+    """The line with these words of what the process tells on stderr, read up to it."""
+    assert process.stderr
+    for line in process.stderr:
+        if words in line:
+            return line
+    raise AssertionError(f"it ended without {words!r}")
 
 
 TINY = """\

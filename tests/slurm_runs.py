@@ -15,19 +15,32 @@ from tests.conftest import Done, finish, start
 from tests.slurm_host import SlurmHost
 
 # It sleeps in each pass that trains, so that an epoch takes a while but little of the processor.
+# If there is a file `hold`, it waits after as many passes as that said when the network was built,
+# until the file is gone; meanwhile there is a file `held-PID`.
 SLOW_NET = """\
 import os, time
+from pathlib import Path
 from torch import nn
+
+HOLD = Path(__file__).with_name("hold")
+HELD = HOLD.with_name(f"held-{os.getpid()}")
 
 class Net(nn.Sequential):
     def __init__(self):
         super().__init__(nn.Flatten(), nn.Linear(64, 16), nn.ReLU(), nn.Linear(16, 10))
+        self.passes, self.free = 0, int(HOLD.read_text()) if HOLD.exists() else float("inf")
 
     def forward(self, x):
         if self.training:
+            self.passes += 1
             time.sleep(float(os.environ.get("NAP", 0.05)))
+            while self.passes > self.free and HOLD.exists():
+                HELD.touch()
+                time.sleep(0.02)
+            HELD.unlink(missing_ok=True)
         return super().forward(x)
 """
+BATCHES = 6  # of an epoch, each of which is one pass that trains
 CONFIG = """\
 name: slow
 model: {name: 'import:slow_net:Net'}
@@ -59,11 +72,34 @@ def sweep(slurm: SlurmHost, folder: Path, *more: str) -> Done:
 
 
 def half_way(slurm: SlurmHost, folder: Path, epochs: int = 20) -> subprocess.Popen[str]:
-    """The sweep's command, when both of its two runs have some epochs behind them."""
+    """The sweep's command, when both of its two runs wait within their third epoch."""
     slow_config(folder, epochs)
+    hold(folder, epochs=2, batches=3)
     process = begin(slurm, folder)
-    slurm.wait_for(lambda: len(at_work(folder, epoch=2)) == 2, 60)
+    slurm.wait_for(lambda: len(held(folder)) == 2, 60)
     return process
+
+
+def hold(folder: Path, epochs: int, batches: int) -> None:
+    """Let runs that start from now on wait after so many epochs of theirs, and batches."""
+    (folder / "hold").write_text(str(BATCHES * epochs + batches))
+
+
+def go_on(folder: Path) -> None:
+    (folder / "hold").unlink()
+
+
+def held(folder: Path) -> list[str]:
+    """The runs that wait within an epoch."""
+    return [n for n in at_work(folder) if (folder / f"held-{runs(folder)[n]['pid']}").exists()]
+
+
+def stopping(folder: Path, name: str) -> bool:
+    """Whether the run was told to stop: it has, or will after its batch."""
+    status = runs(folder)[name]
+    logs = folder.glob(f"runs/slow/sweeps/*/slurm/{status['job']}/worker-1.log")
+    told = any("stopping after this batch" in log.read_text() for log in logs)
+    return told or status["state"] == "interrupted"
 
 
 def runs(folder: Path) -> dict[str, dict[str, Any]]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import signal
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,6 +14,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from torch import Tensor
 
 from advtrain import load_config, train
 from advtrain.interrupt import handling
@@ -23,7 +26,8 @@ from advtrain.part import Part
 from advtrain.records import Position, Progress
 from advtrain.store.status import read_status
 from tests import kills
-from tests.conftest import TINY, Done, finish
+from tests.conftest import TINY, Done, finish, start
+from tests.mischief import wait_until
 from tests.stopped_together import CASES, PLACES
 from tests.test_data import CPU, folder_of_images
 from tests.torchrun import close, lines_of_its_own, only_run, torchrun, trained
@@ -142,12 +146,46 @@ def test_one_that_leads_is_deaf_once_another_was_asked(monkeypatch: pytest.Monke
     saved, heard = [], list[int]()
     part = Part(work, nowhere, Observer(), Asked(0, 2))
     monkeypatch.setattr(part, "_save", saved.append)
-    with handling(lambda number, _: heard.append(number), signal.SIGINT, signal.SIGTERM):
-        with pytest.raises(KeyboardInterrupt, match="in epoch 1 after batch 3 of 6"):
-            part.batch(3, 6, lambda: Position(0, 3))
-        signal.raise_signal(signal.SIGTERM)  # as torchrun sends when another has ended
-        signal.raise_signal(signal.SIGINT)
+    signals = (signal.SIGINT, signal.SIGTERM)
+    with contextlib.ExitStack() as after:
+        for number in signals:
+            after.callback(signal.signal, number, signal.getsignal(number))
+        with handling(lambda number, _: heard.append(number), *signals):
+            with pytest.raises(KeyboardInterrupt, match="in epoch 1 after batch 3 of 6"):
+                part.batch(3, 6, lambda: Position(0, 3))
+            signal.raise_signal(signal.SIGTERM)  # as torchrun sends when another has ended
+        signal.raise_signal(signal.SIGINT)  # nor as it ends
     assert saved == [Position(0, 3)] and heard == []
+
+
+def test_it_matters_not_how_many_are_asked() -> None:
+    class Sums(Group):
+        def sum(self, part: Tensor) -> Tensor:
+            return part * self.size
+
+    assert Sums(0, 256).any(True, False) == [True, False]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda n: n.name)
+def test_waiting_for_the_others_it_can_be_stopped(
+    tiny: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    alone = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2",
+             "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}  # fmt: skip
+    process = start("train", tiny, cwd=tmp_path, env=alone)
+
+    def waits() -> bool:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+            return True
+        return process.poll() is not None
+
+    wait_until(waits)
+    process.send_signal(number)
+    assert finish(process).code in (-number, 130)  # the latter if it has yet to begin to wait
+    assert not (tmp_path / "runs").exists()
 
 
 @pytest.mark.parametrize("processes", [2, 3])

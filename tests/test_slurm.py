@@ -12,18 +12,20 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import TINY, Done, finish, start
+from tests.conftest import TINY, Done, finish, heard, start
 from tests.slurm_host import SlurmHost
 from tests.slurm_runs import (
     after_its_verdict,
     at_work,
     begin,
     epochs_logged,
+    go_on,
     gone,
     half_way,
     runs,
     slow_config,
     states,
+    stopping,
     sweep,
     without_times,
 )
@@ -65,7 +67,7 @@ def test_what_slurm_refuses_is_a_line_and_the_same_command_goes_on(
 
 
 def test_left_and_called_again_it_finds_its_jobs(slurm: SlurmHost, tmp_path: Path) -> None:
-    process = half_way(slurm, tmp_path, epochs=40)
+    process = half_way(slurm, tmp_path)
     process.send_signal(signal.SIGINT)
     done = finish(process)
     jobs = {status["job"] for status in runs(tmp_path).values()}
@@ -74,9 +76,11 @@ def test_left_and_called_again_it_finds_its_jobs(slurm: SlurmHost, tmp_path: Pat
     assert f"the jobs go on; to end them: scancel {array}" in done.err
     assert "to go on: advtrain sweep slow.yaml --launcher slurm" in done.err
     before = submitted(slurm)
-    done = sweep(slurm, tmp_path)
+    process = begin(slurm, tmp_path)
+    assert heard(process, "2 runs under way already, in the queue or by another process")
+    go_on(tmp_path)
+    done = finish(process)
     assert done.code == 0, done.err
-    assert "2 runs under way already, in the queue or by another process" in done.err
     assert submitted(slurm) == before
     assert {status["job"] for status in runs(tmp_path).values()} == jobs
     assert {status["attempt"] for status in runs(tmp_path).values()} == {1}
@@ -91,13 +95,15 @@ def test_a_job_cancelled_by_hand_is_a_line_and_goes_on_with_the_same_command(
     cancelled, other = runs(tmp_path)
     job = runs(tmp_path)[cancelled]["job"]
     slurm.run("scancel", job)
+    slurm.wait_for(lambda: stopping(tmp_path, cancelled), 30)
+    go_on(tmp_path)
     done = finish(process)
     assert done.code == 1
     said = [line for line in done.err.splitlines() if f"its job {job} was cancelled by 0" in line]
     assert len(said) == 1 and said[0].startswith("[")
     left = runs(tmp_path)
     assert (left[cancelled]["state"], left[other]["state"]) == ("interrupted", "finished")
-    assert left[cancelled]["epoch"] >= 2
+    assert left[cancelled]["epoch"] == 2
     done = sweep(slurm, tmp_path)
     assert done.code == 0, done.err
     assert "submitted 1 run as 1 task" in done.err
@@ -117,6 +123,8 @@ def test_warned_of_the_time_limit_or_told_to_end_it_is_saved_and_requeued(
     # its own, after which it puts back into the queue only what it had to kill.
     slurm.run("scancel", "--signal=USR2", warned)
     slurm.run("scancel", "--signal=TERM", told)
+    slurm.wait_for(lambda: all(stopping(tmp_path, name) for name in jobs), 30)
+    go_on(tmp_path)
     slurm.wait_for(lambda: states(tmp_path) == ["interrupted"] * 2, 30)
     slurm.wait_for(lambda: all(gone(status["pid"]) for status in runs(tmp_path).values()), 30)
     time.sleep(3)  # in which a task that did not wait for Slurm would have ended

@@ -14,10 +14,14 @@ from tests.slurm_runs import (
     at_work,
     begin,
     epochs_logged,
+    go_on,
     gone,
+    held,
+    hold,
     parents,
     runs,
     slow_config,
+    stopping,
     without_times,
 )
 from tests.test_resume import contents
@@ -30,13 +34,22 @@ def task_of(worker: int) -> int:
     )
 
 
+def hosts(folder: Path) -> set[str]:
+    """The nodes of the runs that wait within an epoch."""
+    return {runs(folder)[name]["host"] for name in held(folder)}
+
+
 def lose_node(slurm: SlurmHost, folder: Path) -> tuple[str, dict[str, Any], list[int]]:
     """Kill n2 but for the processes of a run, which stand still, and give the node back.
 
     The run's name, its status as it was, and its two processes.
     """
-    slurm.wait_for(lambda: at_work(folder, "n2", 3), 60)
-    lost = min(at_work(folder, "n2", 3), key=lambda name: runs(folder)[name]["epoch"])
+
+    def held_there() -> list[str]:
+        return [name for name in held(folder) if name in at_work(folder, "n2", 3)]
+
+    slurm.wait_for(held_there, 60)
+    lost = min(held_there(), key=lambda name: runs(folder)[name]["epoch"])
     status = runs(folder)[lost]
     alive = [task_of(status["pid"]), status["pid"]]
     os.kill(status["pid"], signal.SIGSTOP)
@@ -54,14 +67,19 @@ def test_preempted_and_lost_runs_end_as_if_nothing_had_happened(
         return str(runs(tmp_path)[name]["state"])
 
     slow_config(tmp_path, epochs=20, seeds="0, 1, 2, 3")
+    hold(tmp_path, epochs=3, batches=3)
     process = begin(slurm, tmp_path)
     try:
-        slurm.wait_for(lambda: at_work(tmp_path, "n1", 3) and at_work(tmp_path, "n2", 3), 60)
+        slurm.wait_for(lambda: hosts(tmp_path) == {"n1", "n2"}, 60)
         preempted = at_work(tmp_path, "n1", 0)
         slurm.preempt("n1", 5)
+        slurm.wait_for(lambda: all(stopping(tmp_path, name) for name in preempted), 30)
+        go_on(tmp_path)
         slurm.wait_for(lambda: {state(name) for name in preempted} == {"interrupted"}, 30)
 
+        hold(tmp_path, epochs=3, batches=3)
         lost, first, alive = lose_node(slurm, tmp_path)
+        go_on(tmp_path)
         slurm.wait_for(lambda: process.poll() is not None, 240)
     finally:
         done = finish(process, 1)

@@ -12,29 +12,9 @@ import pandas as pd
 
 from advtrain.records import COLUMNS
 from tests.slurm_host import SlurmHost
-from tests.slurm_runs import TIMES, epochs_logged, runs
+from tests.slurm_runs import SLOW_NET, TIMES, epochs_logged, go_on, held, hold, runs
 from tests.torchrun import ROOT, only_run, trained
 
-# It sleeps as long as a file says in each pass that trains, and tells that it is in a long one.
-NET = """\
-import time
-from pathlib import Path
-from torch import nn
-
-NAP = Path(__file__).with_name("nap")
-
-class Net(nn.Sequential):
-    def __init__(self):
-        super().__init__(nn.Flatten(), nn.Linear(64, 16), nn.ReLU(), nn.Linear(16, 10))
-
-    def forward(self, x):
-        if self.training:
-            seconds = float(NAP.read_text() or 0)
-            if seconds > 1:
-                NAP.with_name("asleep").touch()
-            time.sleep(seconds)
-        return super().forward(x)
-"""
 CONFIG = """\
 name: slow
 model: {name: 'import:slow_net:Net'}
@@ -61,33 +41,31 @@ def test_preempted_and_killed_it_equals_one_that_never_was(
     def status() -> dict[str, Any]:
         return next(iter(runs(tmp_path).values()), {"state": "none", "epoch": 0})
 
-    (tmp_path / "slow_net.py").write_text(NET)
+    (tmp_path / "slow_net.py").write_text(SLOW_NET)
     (tmp_path / "slow.yaml").write_text(CONFIG)
-    nap = tmp_path / "nap"
-    nap.write_text("0.05")
+    log = tmp_path / "job.log"
+    hold(tmp_path, epochs=2, batches=3)
     job = submit(slurm, tmp_path, "slow.yaml")
-    slurm.wait_for(lambda: status()["epoch"] >= 2, 90)
+    slurm.wait_for(lambda: held(tmp_path), 90)
 
-    nap.write_text("3")  # an epoch of seven batches, so that it is met within
-    slurm.wait_for((tmp_path / "asleep").exists, 30)
     slurm.preempt("n2", 3)
-    slurm.wait_for(lambda: status()["state"] == "interrupted", 30)
-    nap.write_text("0.05")
+    slurm.wait_for(lambda: "stopping after this batch" in log.read_text(), 30)
+    go_on(tmp_path)
+    slurm.wait_for(lambda: "interrupted in epoch 3 after batch 4 of 6" in log.read_text(), 30)
     run = only_run(tmp_path / "runs")
-    assert "interrupted in epoch " in (tmp_path / "job.log").read_text()
-    assert (run / "part.pt").exists() and slurm.job(job)["JobState"] != "FAILED"
-    epoch = status()["epoch"]
-    slurm.wait_for(lambda: status()["state"] == "running" and status()["epoch"] > epoch, 90)
+    assert (run / "part.pt").exists() and status()["state"] == "interrupted"
 
-    first, epoch = status(), status()["epoch"]
-    assert (first["job"], first["restart"]) == (job, 1)
+    hold(tmp_path, epochs=2, batches=3)  # of the next start, which makes that 5 and 1
+    slurm.wait_for(lambda: held(tmp_path), 90)
+    first = status()
+    assert (first["job"], first["restart"], first["epoch"]) == (job, 1, 5)
     os.kill(first["pid"], signal.SIGKILL)
+    go_on(tmp_path)
     slurm.wait_for(lambda: slurm.job(job)["JobState"] in ("COMPLETED", "FAILED"), 120)
     assert status()["state"] == "finished" and status()["restart"] == 2
     assert epochs_logged(run) == list(range(1, 13))
 
-    nap.write_text("0")
-    local = trained(tmp_path, "slow.yaml", "--runs-dir", "local")
+    local = trained(tmp_path, "slow.yaml", "--runs-dir", "local", NAP="0")
     assert local.code == 0, local.err
     ours, here = (
         pd.read_csv(only_run(tmp_path / folder) / "metrics.csv") for folder in ("runs", "local")
@@ -97,7 +75,7 @@ def test_preempted_and_killed_it_equals_one_that_never_was(
 
 
 def test_a_mistake_is_not_tried_again(slurm: SlurmHost, tmp_path: Path) -> None:
-    (tmp_path / "slow_net.py").write_text(NET)
+    (tmp_path / "slow_net.py").write_text(SLOW_NET)
     (tmp_path / "slow.yaml").write_text(CONFIG)
     job = submit(slurm, tmp_path, "slow.yaml", "attack.stepz=3")
     slurm.wait_for(lambda: slurm.job(job)["JobState"] == "FAILED", 60)

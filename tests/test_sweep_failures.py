@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from tests import sweep_kills
-from tests.conftest import finish, start
+from tests.conftest import finish, heard, start
 from tests.mischief import (
     MISCHIEF,
     attempts,
@@ -22,6 +22,7 @@ from tests.mischief import (
     workers_of,
 )
 
+LOGS = "runs/tiny/*/log.txt"
 __all__ = ["mischief"]  # the fixture
 
 
@@ -74,9 +75,7 @@ def test_ctrl_c_saves_every_run_and_names_the_command_that_goes_on(
     process = start(*arguments, cwd=tmp_path)
     wait_until(lambda: states(tmp_path / "runs") == ["finished", "running"])
     process.send_signal(signal.SIGINT)
-    time.sleep(0.3)
-    (tmp_path / "gate").touch()  # a forward pass that waits can be interrupted, too
-    done = finish(process)
+    done = finish(process)  # the gate is closed: a forward pass that waits can be interrupted, too
     assert done.code == 130
     assert sorted(run["state"] for run in json.loads(done.out)["runs"]) == [
         "finished", "interrupted",
@@ -84,6 +83,7 @@ def test_ctrl_c_saves_every_run_and_names_the_command_that_goes_on(
     command = "to go on: advtrain sweep tiny.yaml model.args.does=wait,nothing --jobs 2 --json"
     assert done.err.endswith(command + "\n")
     assert states(tmp_path / "runs") == ["finished", "interrupted"]
+    (tmp_path / "gate").touch()
     assert finish(start(*arguments, cwd=tmp_path)).code == 0
     assert states(tmp_path / "runs") == ["finished", "finished"]
 
@@ -94,6 +94,7 @@ def test_a_second_ctrl_c_does_not_wait(mischief: Path, tmp_path: Path) -> None:
     time.sleep(1)
     workers = workers_of(process.pid)
     process.send_signal(signal.SIGINT)
+    heard(process, "stopping: every run is being saved")
     time.sleep(1)
     assert process.poll() is None and not gone(workers)
     process.send_signal(signal.SIGINT)
@@ -104,7 +105,7 @@ def test_a_second_ctrl_c_does_not_wait(mischief: Path, tmp_path: Path) -> None:
 def test_a_killed_sweep_leaves_no_worker_and_loses_nothing(mischief: Path, tmp_path: Path) -> None:
     arguments = ["sweep", mischief.name, does("wait"), "--seeds", "0-1", "--jobs", "2", "--json"]
     process = start(*arguments, cwd=tmp_path)
-    wait_until(lambda: states(tmp_path / "runs") == ["running", "running"])
+    wait_until(lambda: [len(attempts(log.parent)) for log in tmp_path.glob(LOGS)] == [1, 1])
     workers = workers_of(process.pid)
     assert len(workers) == 2
     process.kill()
@@ -149,12 +150,12 @@ def test_a_sweep_waits_for_a_run_that_train_is_at(mischief: Path, tmp_path: Path
     wait_until(lambda: states(tmp_path / "runs") == ["running"])
     process = start("sweep", mischief.name, does("wait", "nothing"), "--json", cwd=tmp_path)
     wait_until(lambda: states(tmp_path / "runs") == ["finished", "running"])
-    time.sleep(3)
-    assert process.poll() is None
+    told = "another process trains the remaining 1 runs"
+    assert heard(process, told)
     (tmp_path / "gate").touch()
     done = finish(process)
     assert finish(other).code == 0 and done.code == 0
-    assert done.err.count("another process trains the remaining 1 runs") == 1
+    assert told not in done.err  # once more
     for run in json.loads(done.out)["runs"]:
         assert len(attempts(tmp_path / run["run_dir"])) == 1
 

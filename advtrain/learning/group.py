@@ -74,7 +74,7 @@ class Group:
         """Of each, whether any process has set it."""
         if self.size == 1:
             return [*flags]
-        return (self.sum(torch.tensor(flags, dtype=torch.uint8)) > 0).tolist()
+        return (self.sum(torch.tensor(flags, dtype=torch.int32)) > 0).tolist()
 
     def meet(self) -> None:
         """Go on when all have come here."""
@@ -121,7 +121,8 @@ def joined() -> Iterator[Group]:
         return
     # Tensors of either kind are reduced where they are.
     both = torch.cuda.is_available() and dist.is_nccl_available()
-    with handling(signal.SIG_DFL, signal.SIGTERM):  # Python's handlers would not run meanwhile
+    # Python's handlers would not run meanwhile.
+    with handling(signal.SIG_DFL, signal.SIGTERM, signal.SIGINT):
         dist.init_process_group("cpu:gloo,cuda:nccl" if both else "gloo", timeout=_PATIENCE)
         group.meet()
     yield group

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import signal
 import threading
 import time
 import traceback
@@ -16,7 +17,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from advtrain.errors import AdvtrainError, Busy, Lost, RunFailed, Superseded
-from advtrain.interrupt import deafen, unmasked
+from advtrain.interrupt import deafen, handling, unmasked
 from advtrain.store.owner import this_process
 from advtrain.store.status import Status, read_status
 
@@ -188,7 +189,8 @@ def outcome_in(directory: RunDirectory) -> Iterator[None]:
         with unmasked():
             yield
     except KeyboardInterrupt as stop:
-        directory.set_status(state="interrupted")
+        with handling(signal.SIG_IGN, signal.SIGINT, signal.SIGTERM):  # or one more would undo it
+            directory.set_status(state="interrupted")
         where = str(stop) or f"interrupted after epoch {directory.status.epoch}"
         raise KeyboardInterrupt(f"{where}, saved in {path}") from None
     except Lost as error:

@@ -17,7 +17,7 @@ export SLURM_CONF=$dir/slurm.conf  # also what stop.sh knows its processes by
 if [ -e "$dir" ] && [ -n "$(ls -A "$dir")" ]; then
   grep -qsxF "$mark" "$SLURM_CONF" || { echo "$dir holds something else" >&2; exit 1; }
   "$here/stop.sh" "$dir"
-  rm -rf "$dir"  # job numbers begin at 1 again, so sacct must not know the old ones
+  rm -rf "$dir"  # job numbers begin anew, so sacct must not know the old ones
 fi
 mkdir -p "$dir"/{db,log,run,spool/n1,spool/n2,state}
 echo "$mark" >"$SLURM_CONF"
@@ -42,14 +42,15 @@ until_true() {
 }
 
 # Another checkout may test on this host at the same time. The numbers lie below those that the
-# system gives to outgoing connections, and all are held until the last is found.
+# system gives to outgoing connections and above those that docs/torchrun.sbatch makes of a job's
+# number, and all are held until the last is found.
 read -r ctld_port dbd_port n1_port n2_port < <(python3 - <<'PYTHON'
 import random, socket
 held = []
 while len(held) < 4:
     try:
         one = socket.socket()
-        one.bind(("", random.randrange(20000, 32000)))
+        one.bind(("", random.randrange(30000, 32000)))
         held.append(one)
     except OSError:
         pass
@@ -89,6 +90,8 @@ CONF
 # --- Slurm itself
 cat >>"$SLURM_CONF" <<CONF
 ClusterName=advtrain
+# Another Slurm of the tests on this host is to have other numbers: see docs/torchrun.sbatch.
+FirstJobId=$((RANDOM % 9000 + 1))
 SlurmctldHost=$(hostname -s)(127.0.0.1)
 SlurmctldPort=$ctld_port
 SlurmUser=root
