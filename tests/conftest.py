@@ -83,7 +83,7 @@ def start(
     )
 
 
-def finish(process: subprocess.Popen[str], timeout: float = 120) -> Done:
+def finish(process: subprocess.Popen[str], timeout: float = 300) -> Done:
     """Wait for a process; kill it if it does not end."""
     with contextlib.ExitStack() as stack:
         stack.callback(process.kill)
@@ -92,11 +92,15 @@ def finish(process: subprocess.Popen[str], timeout: float = 120) -> Done:
 
 
 def heard(process: subprocess.Popen[str], words: str = "stopping") -> str:
-    """The line with these words of what the process tells on stderr, read up to it."""
+    """The line with these words of what the process tells on stderr, read no further."""
     assert process.stderr
-    for line in process.stderr:
-        if words in line:
-            return line
+    line = b""
+    while byte := os.read(process.stderr.fileno(), 1):
+        line += byte
+        if byte == b"\n":
+            if words in line.decode():
+                return line.decode()
+            line = b""
     raise AssertionError(f"it ended without {words!r}")
 
 

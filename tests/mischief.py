@@ -47,6 +47,7 @@ class Net(nn.Sequential):
             return super().forward(x) * float("nan")
         while self.does == "stubborn" and self.calls > 30:
             try:
+                (HERE / "stuck").touch()
                 time.sleep(0.1)
             except KeyboardInterrupt:
                 pass
@@ -90,7 +91,7 @@ def workers_of(pid: int) -> list[int]:
     return [int(word) for word in found.stdout.split()]
 
 
-def wait_until(reached: Callable[[], object], seconds: float = 60) -> None:
+def wait_until(reached: Callable[[], object], seconds: float = 300) -> None:
     end = time.monotonic() + seconds
     while not reached():
         assert time.monotonic() < end, "waited in vain"

@@ -40,6 +40,7 @@ class Net(nn.Sequential):
     def forward(self, x):
         self.calls += 1
         while self.calls > 20 and not GATE.exists():
+            GATE.with_name("reached").touch()
             time.sleep(0.02)
         return super().forward(x)
 """

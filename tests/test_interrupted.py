@@ -96,6 +96,22 @@ def test_one_more_does_not_undo_that_the_run_is_interrupted(
     assert state(only(tmp_path / "runs"))["state"] == "interrupted"
 
 
+def test_what_has_finished_is_not_interrupted(
+    gated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_status = RunDirectory.set_status
+
+    def disturbed(directory: RunDirectory, **changes: Any) -> None:
+        set_status(directory, **changes)
+        if changes.get("state") == "finished":
+            signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(RunDirectory, "set_status", disturbed)
+    with pytest.raises(Interrupted, match=r"^interrupted after epoch 3"), interruptible():
+        train(load_config(gated, GATED), tmp_path / "runs", device="cpu")
+    assert state(only(tmp_path / "runs"))["state"] == "finished"
+
+
 def test_what_is_ignored_stays_so() -> None:
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as by a shell's `&`
     try:

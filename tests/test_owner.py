@@ -11,12 +11,13 @@ import pytest
 
 from advtrain import load_config, train
 from advtrain.diagnose import diagnose_all
-from advtrain.errors import Busy
+from advtrain.errors import Busy, Superseded
 from advtrain.store.owner import Owner, this_process
 from advtrain.store.rundir import hold, note_queued
 from advtrain.store.status import Status, read_status
 from tests.conftest import finish, start
-from tests.test_directory import GATED
+from tests.mischief import wait_until
+from tests.test_directory import GATED, rewrite
 from tests.test_resume import contents, state, stopped
 
 NOW, LONG_AGO = 0.0, 61.0
@@ -78,28 +79,43 @@ def test_a_job_started_anew_takes_its_run_over_from_its_first_start(
     model = "model='import:gated:Net'"
     first = start("train", tiny.name, model, cwd=tmp_path, env={"SLURM_JOB_ID": "9"})
     try:
-        runs: list[Path] = []
-        while first.poll() is None and not runs:
-            time.sleep(0.01)
-            runs = [file.parent for file in tmp_path.glob("runs/tiny/*/status.json")]
+        wait_until(lambda: (tmp_path / "reached").exists() or first.poll() is not None)
+        (run,) = (file.parent for file in tmp_path.glob("runs/tiny/*/status.json"))
         monkeypatch.setenv("SLURM_JOB_ID", "9")
         config = load_config(tiny, [model])
         with pytest.raises(Busy):  # another process of the same start
             train(config, tmp_path / "runs", device="cpu")
         monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
-        with hold(runs[0]) as directory:
+        with hold(run) as directory:
             directory.begin()
-            left = contents(runs[0]) | {"status.json": b""}  # whose heartbeat goes on
+            left = contents(run) | {"status.json": b""}  # whose heartbeat goes on
             (tmp_path / "gate").touch()
             done = finish(first)
-            assert contents(runs[0]) | {"status.json": b""} == left
-            assert state(runs[0])["pid"] == os.getpid()
+            assert contents(run) | {"status.json": b""} == left
+            assert state(run)["pid"] == os.getpid()
         assert done.code == 1 and "another process took this run over" in done.err
     finally:
         first.kill()
-    run = train(config, tmp_path / "runs", device="cpu")
-    assert run.status.state == "finished"
-    assert (run.status.job, run.status.restart) == ("9", 1)
+    status = train(config, tmp_path / "runs", device="cpu").status
+    assert status.state == "finished"
+    assert (status.job, status.restart) == ("9", 1)
+
+
+def test_overtaken_within_a_write_it_says_so(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_bytes = Path.write_bytes
+
+    def overtaken(file: Path, content: bytes) -> int:
+        written = write_bytes(file, content)
+        if file.name.startswith(".last.pt"):
+            rewrite(file.parent, attempt=2)
+            file.unlink()  # as a later attempt does
+        return written
+
+    monkeypatch.setattr(Path, "write_bytes", overtaken)
+    with pytest.raises(Superseded):
+        train(load_config(tiny), tmp_path / "runs", device="cpu")
 
 
 def test_a_queued_run_keeps_what_it_has_and_is_trained_by_anyone(

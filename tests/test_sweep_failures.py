@@ -90,15 +90,14 @@ def test_ctrl_c_saves_every_run_and_names_the_command_that_goes_on(
 
 def test_a_second_ctrl_c_does_not_wait(mischief: Path, tmp_path: Path) -> None:
     process = start("sweep", mischief.name, does("stubborn"), "--seeds", "0", cwd=tmp_path)
-    wait_until(lambda: states(tmp_path / "runs") == ["running"])
-    time.sleep(1)
+    wait_until((tmp_path / "stuck").exists)
     workers = workers_of(process.pid)
     process.send_signal(signal.SIGINT)
     heard(process, "stopping: every run is being saved")
     time.sleep(1)
     assert process.poll() is None and not gone(workers)
     process.send_signal(signal.SIGINT)
-    done = finish(process, timeout=10)
+    done = finish(process)
     assert done.code == 130 and gone(workers) and "to go on: advtrain sweep" in done.err
 
 
@@ -110,7 +109,7 @@ def test_a_killed_sweep_leaves_no_worker_and_loses_nothing(mischief: Path, tmp_p
     assert len(workers) == 2
     process.kill()
     process.wait()
-    wait_until(lambda: gone(workers), 10)
+    wait_until(lambda: gone(workers))
     (tmp_path / "gate").touch()
     done = finish(start(*arguments, cwd=tmp_path))
     assert done.code == 0 and "0 finished, 2 to train" in done.err

@@ -59,7 +59,11 @@ class RunDirectory:
         """Put a file in place; RunFailed if the disk or a later attempt forbids it."""
         with self._writing:
             self._check_attempt()
-            self._replace(name, content)
+            try:
+                self._replace(name, content)
+            except RunFailed:
+                self._check_attempt()  # whoever takes a run over removes files half written
+                raise
 
     def remove(self, name: str) -> None:
         """Take a file away, if it is there."""
@@ -190,7 +194,9 @@ def outcome_in(directory: RunDirectory) -> Iterator[None]:
             yield
     except KeyboardInterrupt as stop:
         with handling(signal.SIG_IGN, signal.SIGINT, signal.SIGTERM):  # or one more would undo it
-            directory.set_status(state="interrupted")
+            ended = read_status(path)
+            if not ended or ended.state != "finished":
+                directory.set_status(state="interrupted")
         where = str(stop) or f"interrupted after epoch {directory.status.epoch}"
         raise KeyboardInterrupt(f"{where}, saved in {path}") from None
     except Lost as error:

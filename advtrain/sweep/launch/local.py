@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ from advtrain.sweep.plan import Planned
 _CODE = "import sys; sys.path[:] = {path!r}; from advtrain.sweep.worker import main; main()"
 _TAIL = 30  # lines of a log
 _LONGEST = 300  # characters of each
+_LAST_WORDS = 2.0  # seconds after a process's end in which what it told may still be read
 _STILLBORN = 3  # workers that end before they are ready, after which it is no accident
 
 Event = dict[str, Any]
@@ -40,6 +42,7 @@ class Worker:
     begins: int
     ready: bool = False
     run: Planned | None = None
+    exited: float | None = None  # when its process was first seen to have ended
 
     def tail(self) -> str:
         """The last lines that were printed since the current run began."""
@@ -99,19 +102,24 @@ class Workers:
         """The next event, `died` among them; None if there is none within `wait` seconds."""
         with contextlib.suppress(queue.Empty):
             worker, event = self._events.get(timeout=wait)
+            if worker not in self._workers:  # its end was noted: see below
+                return None
             if event is None:
                 return self._ended(worker)
             if event["event"] == "ready":
                 worker.ready, self._stillborn = True, 0
             return worker, event
         # A process that a run has started may keep the pipe open after the worker's death.
-        dead = [w for w in self._workers if w.process.poll() is not None]
-        return self._ended(dead[0]) if dead else None
+        now = time.monotonic()
+        for worker in self._workers:
+            if worker.process.poll() is not None:
+                worker.exited = worker.exited or now
+                if now - worker.exited >= _LAST_WORDS:
+                    return self._ended(worker)
+        return None
 
-    def _ended(self, worker: Worker) -> tuple[Worker, Event] | None:
+    def _ended(self, worker: Worker) -> tuple[Worker, Event]:
         """Take note of a worker's end and put another in its place."""
-        if worker not in self._workers:
-            return None
         code, tail = worker.process.wait(), worker.tail()
         worker.log.close()
         self._workers.remove(worker)
