@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from advtrain.config.identity import recipe
 from advtrain.config.load import load_config
 from advtrain.config.names import DATASETS
 from advtrain.diagnosis.seeds import Seeds, over_seeds
@@ -202,9 +203,9 @@ def cells(results: list[Result]) -> list[Seeds]:
     groups: dict[str, list[tuple[Result, Table]]] = {}
     for result in results:
         if (table := result.table) is not None and table.config is not None:
-            keys = table.config.model_dump(mode="json", exclude={"seed": True, "dataset": {"root"}})
+            config = table.config
             # Continuations of different seeds have different parents, but go on alike.
-            cell = json.dumps([keys, table.carried], sort_keys=True)
+            cell = json.dumps([config.name, recipe(config), table.carried], sort_keys=True)
             groups.setdefault(cell, []).append((result, table))
     return [
         over_seeds([str(r.path) for r, _ in group], [t for _, t in group],

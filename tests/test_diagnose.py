@@ -224,7 +224,7 @@ def test_newer_rules_say_what_changed(advtrain, tiny: Path) -> None:
 
 def test_seeds_of_one_cell_are_taken_together(advtrain, tiny: Path) -> None:
     for seed in range(3):
-        train(load_config(tiny, [f"seed={seed}", "epochs=9"]), "runs")
+        train(load_config(tiny, [f"seed={seed}", "epochs=9", f"slurm.cpus={seed + 1}"]), "runs")
     train(load_config(tiny, ["epochs=9", "eps=0.05"]), "runs")
     result = json.loads(advtrain("diagnose", "runs", "--json").out)
     assert len(result["results"]) == 4

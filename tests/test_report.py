@@ -35,6 +35,13 @@ def test_a_folder_falls_into_cells_and_a_map(tmp_path: Path) -> None:
         "lr-0.01", "lr-0.05", "lr-0.5"]  # fmt: skip
 
 
+def test_where_it_was_trained_is_no_axis(tmp_path: Path) -> None:
+    for seed in range(2):
+        write_run(tmp_path, learning(9), f"seed={seed}", f"slurm.cpus={seed + 1}")
+    axes, (cell,) = cells_of(gather([tmp_path]))
+    assert axes == [] and [entry.seed for entry in cell.entries] == [0, 1]
+
+
 def test_two_axes_make_eps_rows_and_lr_columns_and_a_third_makes_maps(tmp_path: Path) -> None:
     for lr in ("0.5", "0.05"):
         for eps in ("0.2", "8/255"):

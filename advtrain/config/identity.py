@@ -41,6 +41,16 @@ def identity(config: Config, parent: str | None = None) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()[:8]
 
 
+def recipe(config: Config) -> dict[str, Any]:
+    """The keys that tell one experiment from another, as JSON has them: no name, seed or `slurm`.
+
+    Nor `dataset.root`: a folder may move.
+    """
+    return config.model_dump(
+        mode="json", exclude={"name": True, "seed": True, "slurm": True, "dataset": {"root"}}
+    )
+
+
 def _digest(weights: str) -> str:
     try:
         return _sha256(Path(weights).absolute())

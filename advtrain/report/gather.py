@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from advtrain.config.identity import recipe
 from advtrain.config.load import load_config
 from advtrain.config.schema import Config
 from advtrain.config.values import written
@@ -245,7 +246,6 @@ def _config(run: Path) -> Config | None:
 
 def _values(config: Config) -> dict[str, str]:
     """The config's keys, dotted, with their values as one types them."""
-    data = config.model_dump(mode="json", exclude={"name": True, "seed": True, "dataset": {"root"}})
     found: dict[str, str] = {}
 
     def walk(value: Any, path: str) -> None:
@@ -255,7 +255,7 @@ def _values(config: Config) -> dict[str, str]:
         else:
             found[path] = written(value)
 
-    walk(data, "")
+    walk(recipe(config), "")
     return found
 
 
