@@ -156,9 +156,15 @@ def wait_for(
         target = f".{chance.choice(FILES)}."
         poll(
             process,
-            lambda: any(n.startswith(target) for n in os.listdir(run)),  # noqa: PTH208 (speed)
+            lambda: begins(run, target),
             lambda: late(run, limit),
         )
+
+
+def begins(folder: Path, name: str) -> bool:
+    """Whether the name of a file in it begins so, told in as little time as can be."""
+    with os.scandir(folder) as entries:
+        return any(entry.name.startswith(name) for entry in entries)
 
 
 def poll(

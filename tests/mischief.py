@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -83,30 +80,6 @@ def attempts(run: str | Path) -> list[str]:
     """The lines of log.txt that say from which epoch an attempt went on."""
     lines = Path(run, "log.txt").read_text().splitlines()
     return [line.partition("attempt ")[2] for line in lines if "attempt " in line]
-
-
-def workers_of(pid: int) -> list[int]:
-    """The processes whose parent is this one."""
-    found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True)
-    return [int(word) for word in found.stdout.split()]
-
-
-def wait_until(reached: Callable[[], object], seconds: float = 300) -> None:
-    end = time.monotonic() + seconds
-    while not reached():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.02)
-
-
-def gone(pids: list[int]) -> bool:
-    """Whether none of these processes is left, zombies aside."""
-    for pid in pids:
-        try:
-            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z":
-                return False
-        except (FileNotFoundError, ProcessLookupError):
-            pass
-    return True
 
 
 def states(folder: Path) -> list[str]:

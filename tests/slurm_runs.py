@@ -6,7 +6,6 @@ import csv
 import json
 import re
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -139,19 +138,3 @@ def epochs_logged(run: Path) -> list[int]:
 
 def after_its_verdict(run: Path) -> str:
     return (run / "log.txt").read_text().partition("verdict:")[2].partition("\n")[2]
-
-
-def parents(pid: int) -> Iterator[int]:
-    """A process's parent, its parent, and so on."""
-    while pid > 1:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        pid = int(fields[1])
-        yield pid
-
-
-def gone(pid: int) -> bool:
-    """Whether a process has ended; one that nobody has waited for yet has."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except OSError:
-        return True

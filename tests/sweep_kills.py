@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import collections
 import contextlib
-import os
 import random
 import re
 import signal
@@ -27,6 +26,7 @@ from pathlib import Path
 
 from advtrain.store.status import read_status
 from tests.kills import differences, started
+from tests.processes import children, gone, kill, wait_until
 
 CONFIG = """\
 name: killed
@@ -62,26 +62,22 @@ def torment(folder: Path, count: int, seed: int) -> tuple[list[Kill], list[str]]
     for number in range(count):
         if process.poll() is not None:
             process = started(folder, "killed", COMMAND)
-        workers = children(process.pid)
+        workers = set(children(process.pid))
         wait_for(folder / "killed", process, number, whole * (number + 1) // (count + 4), chance)
-        workers |= children(process.pid)
+        workers |= set(children(process.pid))
         target = TARGETS[number % len(TARGETS)]
         kills.append(Kill(target, saved(folder / "killed")))
         if target == "a worker":
-            if alive := sorted(pid for pid in workers if is_alive(pid)):
-                end(chance.choice(alive))
+            if alive := sorted(pid for pid in workers if not gone(pid)):
+                kill(chance.choice(alive))
             continue
         process.kill()
         if target == "everything":
             for pid in workers:
-                if is_alive(pid):
-                    end(pid)
+                kill(pid)
         if process.wait() != -signal.SIGKILL:
             raise AssertionError(f"it ended before the kill:\n{output(folder, 'killed')}")
-        given_up = time.monotonic() + 60
-        while any(map(is_alive, workers)) and time.monotonic() < given_up:
-            time.sleep(0.1)
-        found += [f"worker {pid} outlives its sweep" for pid in workers if is_alive(pid)]
+        found += [f"worker {pid} outlives its sweep" for pid in outliving(workers)]
     process.wait()
     finish(folder, "killed")
     return kills, found + compare(folder)
@@ -118,22 +114,11 @@ def saved(runs: Path) -> int:
     return sum(status.epoch for status in found if status)
 
 
-def children(pid: int) -> set[int]:
-    """The processes whose parent is this one."""
-    found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True)
-    return {int(word) for word in found.stdout.split()}
-
-
-def is_alive(pid: int) -> bool:
-    """Whether the process is there and no zombie."""
-    found = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True)
-    return bool(found.stdout.strip()) and not found.stdout.startswith("Z")
-
-
-def end(pid: int) -> None:
-    """Kill it, unless it ends by itself just then."""
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)
+def outliving(workers: set[int]) -> list[int]:
+    """Those that have not ended a minute later."""
+    with contextlib.suppress(AssertionError):
+        wait_until(lambda: all(map(gone, workers)), 60)
+    return [pid for pid in workers if not gone(pid)]
 
 
 def compare(folder: Path) -> list[str]:
@@ -171,7 +156,7 @@ def main() -> int:
     print(f"{len(kills)} kills in {time.monotonic() - began:.0f} s")
     for number, one in enumerate(kills, 1):
         print(f"  {number:3}  {one.target:10}  saved: {one.saved} epochs")
-    for target, times in collections.Counter(kill.target for kill in kills).most_common():
+    for target, times in collections.Counter(one.target for one in kills).most_common():
         print(f"  {times:3} x {target}")
     print(f"  attempts of each run: {attempts}")
     print("  " + ("\n  ".join(found) or "every run equals that of a sweep never disturbed"))

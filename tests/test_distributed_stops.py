@@ -27,7 +27,7 @@ from advtrain.records import Position, Progress
 from advtrain.store.status import read_status
 from tests import kills
 from tests.conftest import TINY, Done, finish, start
-from tests.mischief import wait_until
+from tests.processes import wait_until
 from tests.stopped_together import CASES, PLACES
 from tests.test_data import CPU, folder_of_images
 from tests.torchrun import close, lines_of_its_own, only_run, torchrun, trained

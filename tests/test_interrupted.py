@@ -78,6 +78,30 @@ def test_an_error_after_a_ctrl_c_that_is_over_is_one(gated: Path, tmp_path: Path
     assert state(run)["state"] == "failed" and "Traceback" in (run / "log.txt").read_text()
 
 
+def test_ctrl_c_is_heard_whatever_a_command_is_at() -> None:
+    with pytest.raises(Interrupted, match="to go on: "), interruptible():
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        finally:
+            raise ValueError("of a library that is left in the middle of something")
+
+
+def test_what_has_to_be_said_of_a_stop_is_said(
+    gated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_status = RunDirectory.set_status
+
+    def full(directory: RunDirectory, **changes: Any) -> None:
+        if changes.get("state") == "interrupted":
+            raise RunFailed("no space left")
+        set_status(directory, **changes)
+
+    monkeypatch.setattr(RunDirectory, "set_status", full)
+    told = Tell(signal.SIGTERM, 3)
+    with pytest.raises(RunFailed, match="no space left"), interruptible():
+        train(load_config(gated, GATED), tmp_path / "runs", device="cpu", observer=told)
+
+
 def test_one_more_does_not_undo_that_the_run_is_interrupted(
     gated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

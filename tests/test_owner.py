@@ -16,7 +16,7 @@ from advtrain.store.owner import Owner, this_process
 from advtrain.store.rundir import hold, note_queued
 from advtrain.store.status import Status, read_status
 from tests.conftest import finish, start
-from tests.mischief import wait_until
+from tests.processes import wait_until
 from tests.test_directory import GATED, rewrite
 from tests.test_resume import contents, state, stopped
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import TINY, Done, finish, heard, start
+from tests.processes import gone
 from tests.slurm_host import SlurmHost
 from tests.slurm_runs import (
     after_its_verdict,
@@ -20,7 +21,6 @@ from tests.slurm_runs import (
     begin,
     epochs_logged,
     go_on,
-    gone,
     half_way,
     runs,
     slow_config,

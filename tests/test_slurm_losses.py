@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.conftest import finish, start
+from tests.processes import gone, parents
 from tests.slurm_host import SlurmHost
 from tests.slurm_runs import (
     after_its_verdict,
@@ -15,10 +16,8 @@ from tests.slurm_runs import (
     begin,
     epochs_logged,
     go_on,
-    gone,
     held,
     hold,
-    parents,
     runs,
     slow_config,
     stopping,

@@ -17,7 +17,8 @@ from advtrain.interrupt import interruptible
 from advtrain.observer import Observer
 from tests import kills
 from tests.conftest import Done, finish, heard, start
-from tests.mischief import attempts, states, wait_until
+from tests.mischief import attempts, states
+from tests.processes import wait_until
 from tests.test_resume import state
 
 NET = '''\

@@ -14,13 +14,11 @@ from tests.mischief import (
     MISCHIEF,
     attempts,
     does,
-    gone,
     mischief,
     states,
     table,
-    wait_until,
-    workers_of,
 )
+from tests.processes import children, gone, wait_until
 
 LOGS = "runs/tiny/*/log.txt"
 __all__ = ["mischief"]  # the fixture
@@ -91,25 +89,25 @@ def test_ctrl_c_saves_every_run_and_names_the_command_that_goes_on(
 def test_a_second_ctrl_c_does_not_wait(mischief: Path, tmp_path: Path) -> None:
     process = start("sweep", mischief.name, does("stubborn"), "--seeds", "0", cwd=tmp_path)
     wait_until((tmp_path / "stuck").exists)
-    workers = workers_of(process.pid)
+    workers = children(process.pid)
     process.send_signal(signal.SIGINT)
     heard(process, "stopping: every run is being saved")
     time.sleep(1)
-    assert process.poll() is None and not gone(workers)
+    assert process.poll() is None and not all(map(gone, workers))
     process.send_signal(signal.SIGINT)
     done = finish(process)
-    assert done.code == 130 and gone(workers) and "to go on: advtrain sweep" in done.err
+    assert done.code == 130 and all(map(gone, workers)) and "to go on: advtrain sweep" in done.err
 
 
 def test_a_killed_sweep_leaves_no_worker_and_loses_nothing(mischief: Path, tmp_path: Path) -> None:
     arguments = ["sweep", mischief.name, does("wait"), "--seeds", "0-1", "--jobs", "2", "--json"]
     process = start(*arguments, cwd=tmp_path)
     wait_until(lambda: [len(attempts(log.parent)) for log in tmp_path.glob(LOGS)] == [1, 1])
-    workers = workers_of(process.pid)
+    workers = children(process.pid)
     assert len(workers) == 2
     process.kill()
     process.wait()
-    wait_until(lambda: gone(workers))
+    wait_until(lambda: all(map(gone, workers)))
     (tmp_path / "gate").touch()
     done = finish(start(*arguments, cwd=tmp_path))
     assert done.code == 0 and "0 finished, 2 to train" in done.err
@@ -123,7 +121,7 @@ def test_a_killed_worker_costs_its_run_alone_and_is_replaced(
     process = start("sweep", mischief.name, does("wait"), "--seeds", "0-2", "--jobs", "1", "--json",
                     cwd=tmp_path)  # fmt: skip
     wait_until(lambda: states(tmp_path / "runs") == ["running"])
-    (worker,) = workers_of(process.pid)
+    (worker,) = children(process.pid)
     os.kill(worker, signal.SIGKILL)
     (tmp_path / "gate").touch()
     done = finish(process)

@@ -41,7 +41,7 @@ def requeued(
 @pytest.mark.parametrize("state", ["interrupted", "running", "failed"])
 @pytest.mark.parametrize("job", ["12", "1", "123"])
 def test_what_has_begun_goes_on(tmp_path: Path, state: str, job: str, restart: str) -> None:
-    status = f'{{\n "state": "{state}",\n "attempt": 2,\n "job": "{job}"\n}}'
+    status = f'{{\n "state": "{state}",\n "host": "12",\n "job": "{job}"\n}}'
     stopped = job == "12" and state != "failed" and restart != "20"
     loading = job != "12" and restart == "0"
     assert requeued(tmp_path, status, SLURM_RESTART_COUNT=restart) == (stopped or loading)
