@@ -188,8 +188,9 @@ def _train(work: Work, directory: RunDirectory, observer: Observer, group: Group
 
 
 def _keep(work: Work, directory: RunDirectory, record: EpochRecord, began: float) -> None:
-    """Save an epoch: all before its checkpoint, so that a kill between them costs no other."""
+    """Save an epoch that is done."""
     work.rows.append(record.row())
+    # All before the checkpoint: a kill between them costs the epoch, nothing else.
     directory.write("metrics.csv", metrics.to_csv(work.rows))
     if work.progress.stopped != "nonfinite":
         _save_examples(work, directory)

@@ -188,7 +188,7 @@ def descend(
     with weights(model, climbed, config.objective, epochs, batch.group):
         loss, robust_logits = loss_of(trained, batch, x_adv)
         optimizer.zero_grad()
-        weighted(loss, batch.weight).backward()  # type: ignore[no-untyped-call]  # torch leaves it so
+        torch.autograd.backward(weighted(loss, batch.weight))
     grad_norm = clip(model, config.optimizer.clip_norm)
     for param_group in optimizer.param_groups:
         param_group["lr"] = lr
