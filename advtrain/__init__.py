@@ -12,7 +12,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from advtrain.config.load import load_config as load_config
-    from advtrain.experiment import train as train
+    from advtrain.tasks.train import train as train
 
 __all__ = ["__version__", "load_config", "train"]
 
@@ -23,7 +23,7 @@ def __getattr__(name: str) -> Any:
 
         return load_config
     if name == "train":
-        from advtrain.experiment import train
+        from advtrain.tasks.train import train
 
         return train
     raise AttributeError(f"module 'advtrain' has no attribute {name!r}")

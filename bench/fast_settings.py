@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 from advtrain.config.load import load_config
 from advtrain.config.schema import Training
-from advtrain.experiment import train
+from advtrain.learning.loop import fast
 from advtrain.learning.models import build_model
-from advtrain.learning.train import fast
 from advtrain.store import checkpoint
+from advtrain.tasks.train import train
 from bench.workloads import images
 
 CONFIG = Path(__file__).parent.parent / "configs" / "digits.yaml"

@@ -16,17 +16,17 @@ from rich.console import Console
 from advtrain.config.load import load_config
 from advtrain.config.optimization import Sgd
 from advtrain.config.schema import Config
-from advtrain.console import LiveTable
-from advtrain.experiment import train
-from advtrain.learning.attack import pgd
+from advtrain.learning.attacks.pgd import pgd
 from advtrain.learning.data.images import Resident
 from advtrain.learning.device import keep_memory
-from advtrain.learning.evaluate import evaluate
+from advtrain.learning.measuring.score import evaluate
 from advtrain.learning.models import build_model
 from advtrain.learning.optimizer import build_optimizer
 from advtrain.learning.streams import seed_of
-from advtrain.observer import Observer
+from advtrain.process.observer import Observer
 from advtrain.records import EpochRecord, Row
+from advtrain.tasks.train import train
+from advtrain.terminal.live import LiveTable
 from bench.workloads import TEST, Workload, floats, images
 
 CONFIG = """\

@@ -18,10 +18,10 @@ from rich.console import Console
 
 from advtrain import load_config
 from advtrain.config.identity import identity
-from advtrain.console import epoch_table, summary
 from advtrain.store.metrics import read_records
 from advtrain.store.naming import run_path
-from advtrain.store.run import Run
+from advtrain.store.reader import Run
+from advtrain.terminal.live import epoch_table, summary
 
 ROOT = Path(__file__).parent.parent
 IMAGES = ROOT / "docs" / "images"

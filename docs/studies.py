@@ -26,8 +26,8 @@ from typing import Any
 from rich.console import Console
 
 from advtrain import load_config
-from advtrain.console import charts
 from advtrain.store.metrics import read_records
+from advtrain.terminal.live import charts
 
 ROOT = Path(__file__).parent.parent
 STUDIES = sorted((ROOT / "configs" / "studies").glob("*.yaml"))

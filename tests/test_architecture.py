@@ -1,81 +1,128 @@
-"""The house: who may import whom, how long a file may be, what stays free of torch."""
+"""The house: who may import whom, names and lengths of files, what stays free of torch."""
 
 from __future__ import annotations
 
 import ast
+import graphlib
 import subprocess
 import sys
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "advtrain"
 FILES = sorted(PACKAGE.rglob("*.py"))
+LOOSE = {"errors", "records", "__init__", "__main__"}  # modules that lie in no room
 
-# Each layer with the layers that its modules may import, besides itself.
+# Each room with the rooms that its modules may import, besides itself.
 BOTTOM = {"errors", "records", "config"}
 MAY_IMPORT = {
     "errors": set(),
     "records": set(),
     "config": {"errors"},
-    "learning": BOTTOM | {"interrupt"},
+    "process": BOTTOM,
     "diagnosis": BOTTOM,
-    "store": BOTTOM | {"interrupt"},
-    "diagnose": BOTTOM | {"diagnosis", "store"},
-    "observer": BOTTOM,
-    "work": BOTTOM | {"learning", "store", "observer"},
-    "part": BOTTOM | {"learning", "store", "observer", "work", "interrupt"},
-    "experiment": BOTTOM
-    | {"learning", "diagnose", "store", "observer", "work", "part", "interrupt"},
-    "evaluation": BOTTOM | {"learning", "store"},
-    "charts": set(),
-    "answer": set(),
-    "listings": BOTTOM,
-    "jobs": BOTTOM | {"store"},
-    "console": BOTTOM | {"store", "observer", "charts", "answer"},
-    "overview": BOTTOM | {"store", "console", "listings", "jobs"},
-    "sweep": BOTTOM
-    | {"diagnosis", "diagnose", "store", "observer", "answer", "console", "experiment", "jobs"}
-    | {"interrupt"},
-    "report": BOTTOM | {"diagnosis", "diagnose", "store", "answer", "interrupt"},
-    "interrupt": {"errors", "config"},
-    "cli": BOTTOM
-    | {"store", "diagnose", "answer", "console", "listings", "overview", "interrupt", "sweep"}
-    | {"report", "experiment", "evaluation"},
-    "__init__": BOTTOM | {"experiment"},
+    "learning": BOTTOM | {"process"},
+    "store": BOTTOM | {"process"},
+    "tasks": BOTTOM | {"process", "diagnosis", "learning", "store"},
+    "terminal": BOTTOM | {"process", "store"},
+    "sweep": BOTTOM | {"process", "diagnosis", "store", "tasks", "terminal"},
+    "report": BOTTOM | {"process", "diagnosis", "store", "tasks", "terminal"},
+    "cli": BOTTOM | {"process", "store", "tasks", "terminal", "sweep", "report"},
+    "__init__": BOTTOM | {"tasks"},
     "__main__": {"cli"},
 }
-NO_TORCH = ["config", "records", "errors", "observer", "diagnose", "answer", "listings", "jobs",
-            "overview", "console", "cli"]  # fmt: skip
+# Within a room: each folder with the folders of the room that its modules may import.
+FOLDERS = {
+    "learning.attacks": {"learning", "learning.data"},
+    "learning.data": {"learning"},
+    "learning.models": {"learning"},
+    "learning.distributed": set(),
+    "learning.objectives": {"learning", "learning.attacks", "learning.distributed"},
+    "learning.measuring": {
+        *("learning.attacks", "learning.data", "learning.distributed", "learning.objectives")
+    },
+    "report.input": set(),
+    "report.numbers": {"report.input"},
+    "report.figures": {"report.input", "report.numbers"},
+    "report.page": {"report.figures", "report.numbers"},
+}
+# The few modules of rooms without torch that compute tensors.
+WITH_TORCH = {
+    *("store.checkpoint", "store.provenance", "store.weights"),
+    *("tasks.train", "tasks.prepare", "tasks.mid_epoch", "tasks.evaluate"),
+}
 
 
-def layer(module: str) -> str:
-    return module.split(".")[1] if "." in module else "__init__"
-
-
-def imports(file: Path) -> set[str]:
-    """Modules of the package that a file imports, at any depth."""
-    found = set()
-    for node in ast.walk(ast.parse(file.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module:
-            assert node.level == 0, f"{file}: relative import"
-            found.add(node.module)
-        elif isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-    return {name for name in found if name == "advtrain" or name.startswith("advtrain.")}
-
-
-@pytest.mark.parametrize("file", FILES, ids=lambda f: str(f.relative_to(PACKAGE)))
-def test_imports_point_one_way(file: Path) -> None:
+def name(file: Path) -> str:
+    """`learning.attacks.pgd`; a package by its folder's name."""
     parts = file.relative_to(PACKAGE).with_suffix("").parts
-    own = parts[0]
-    allowed = MAY_IMPORT[own] | {own}
-    assert {layer(name) for name in imports(file)} <= allowed
+    return ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts)
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda f: str(f.relative_to(PACKAGE)))
-def test_files_and_functions_are_short(file: Path) -> None:
-    text = file.read_text()
+MODULES = {name(file): file for file in FILES}
+
+
+def imports(file: Path) -> Iterator[str]:
+    """Names of the modules of the package that a file imports, at any depth."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            whole = [f"{node.module}.{alias.name}" for alias in node.names] + [node.module]
+        elif isinstance(node, ast.Import):
+            whole = [alias.name for alias in node.names]
+        else:
+            assert not isinstance(node, ast.ImportFrom), f"{file}: a relative import"
+            continue
+        known = (each.removeprefix("advtrain.") for each in whole if each.startswith("advtrain."))
+        yield from (each for each in known if each in MODULES)
+
+
+def folder(module: str) -> str:
+    return module if MODULES[module].stem == "__init__" else module.rpartition(".")[0]
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_point_one_way(module: str) -> None:
+    room, found = module.partition(".")[0], {*imports(MODULES[module])}
+    assert {each.partition(".")[0] for each in found} <= MAY_IMPORT[room] | {room}
+    if folder(module) in FOLDERS:
+        of_room = {folder(each) for each in found if each.startswith(f"{room}.")}
+        assert of_room <= FOLDERS[folder(module)] | {folder(module)}
+
+
+def test_no_import_goes_in_a_circle() -> None:
+    needs = {module: {*imports(file)} - {module} for module, file in MODULES.items()}
+    list(graphlib.TopologicalSorter(needs).static_order())
+
+
+def test_only_what_belongs_everywhere_lies_loose() -> None:
+    assert {file.stem for file in PACKAGE.glob("*.py")} == LOOSE
+
+
+def test_no_two_modules_share_a_name() -> None:
+    stems = [
+        file.stem for file in FILES if not file.stem.startswith("__") and file.parent.name != "cli"
+    ]
+    assert [stem for stem, count in Counter(stems).items() if count > 1] == []
+    shared = {f.stem for f in (PACKAGE / "cli").glob("*.py")} & {*stems}
+    assert shared == {"train", "evaluate", "diagnose"}  # a command and its task
+
+
+def test_no_two_classes_share_a_name() -> None:
+    classes = Counter(
+        node.name
+        for file in FILES
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+    )
+    assert [name for name, count in classes.items() if count > 1] == []
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_files_and_functions_are_short(module: str) -> None:
+    text = MODULES[module].read_text()
     assert len(text.splitlines()) <= 300
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.FunctionDef):
@@ -83,18 +130,17 @@ def test_files_and_functions_are_short(file: Path) -> None:
 
 
 def test_what_does_not_train_imports_no_torch() -> None:
-    modules = [f"advtrain.{name}" for name in NO_TORCH]
-    stored = ("rundir", "metrics", "run", "naming", "parent", "examples", "evaluations",
-              "evaluated")  # fmt: skip
-    modules += [f"advtrain.store.{name}" for name in stored]
-    folders = ("sweep", "launch", "report", "figures", "page")
-    whole = [f for f in FILES if f.parent.name in folders and f.stem != "__init__"]
-    modules += [
-        ".".join(f.relative_to(PACKAGE.parent).with_suffix("").parts) for f in whole
-    ]  # the worker, too: it imports torch only when it works
-    assert {"advtrain.sweep.launch.local", "advtrain.report.figures.curves"} <= {*modules}
+    """The worker of a sweep, too: it imports torch only when it works."""
+    light = [
+        f"advtrain.{module}"
+        for module in MODULES
+        if module.partition(".")[0] != "learning"
+        and module not in WITH_TORCH
+        and not module.startswith("__")
+    ]
+    assert {"advtrain.sweep.launch.worker", "advtrain.report.figures.curves"} <= {*light}
     code = (
-        f"import sys, advtrain, {', '.join(modules)}; "
+        f"import sys, advtrain, {', '.join(light)}; "
         "print('torch' in sys.modules or 'pandas' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -125,6 +171,6 @@ def test_help_imports_only_the_command_line() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     loaded = {name for name in done.stderr.split() if name.startswith("advtrain.")}
     commands = {f"advtrain.cli.{file.stem}" for file in (PACKAGE / "cli").glob("[!_]*.py")}
-    small = {"errors", "interrupt", "config", "config.ranks"}
+    small = {"errors", "process", "process.signals", "process.ranks"}
     assert loaded == commands | {"advtrain.cli"} | {f"advtrain.{name}" for name in small}
     assert not {"pydantic", "yaml", "numpy", "pandas"} & set(done.stderr.split())

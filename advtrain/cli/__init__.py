@@ -12,11 +12,13 @@ import traceback
 
 import typer
 
-from advtrain.cli.answers import diagnose, report, status
 from advtrain.cli.catalogue import datasets, models, schema
-from advtrain.cli.evaluating import evaluate
-from advtrain.cli.sweeping import sweep
-from advtrain.cli.training import train
+from advtrain.cli.diagnose import diagnose
+from advtrain.cli.evaluate import evaluate
+from advtrain.cli.report import report
+from advtrain.cli.status import status
+from advtrain.cli.sweep import sweep
+from advtrain.cli.train import train
 from advtrain.errors import AdvtrainError, Interrupted, Lost
 
 app = typer.Typer(
@@ -42,7 +44,7 @@ for command in (
 @app.callback()
 def begin(context: typer.Context) -> None:
     """Refuse under torchrun what one process does alone."""
-    from advtrain.config.ranks import follows, place
+    from advtrain.process.ranks import follows, place
 
     command = context.invoked_subcommand
     if place().size == 1 or command == "train":
@@ -60,7 +62,7 @@ def main() -> None:
     try:
         app()
     except AdvtrainError as error:
-        from advtrain.config.ranks import follows
+        from advtrain.process.ranks import follows
 
         # What ended the other process is said there, and what is saved by the first.
         if not (isinstance(error, Lost | Interrupted) and follows()):

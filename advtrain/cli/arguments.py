@@ -56,6 +56,17 @@ RunsDir = Annotated[
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done and end.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+Columns = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME=COLUMN", help="A column of a foreign CSV by our name; may be repeated."
+    ),
+]
+Classes = Annotated[
+    int | None,
+    typer.Option(min=2, max=1_000_000, help="Classes of a foreign CSV, all equally frequent."),
+]
+Check = Annotated[bool, typer.Option("--check", help="End with 3 unless every one has converged.")]
 
 
 def print_json(result: dict[str, Any]) -> None:

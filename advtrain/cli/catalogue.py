@@ -5,20 +5,20 @@ from __future__ import annotations
 
 def models() -> None:
     """List the models that a config can name."""
-    from advtrain.listings import print_models
+    from advtrain.terminal.listings import print_models
 
     print_models()
 
 
 def datasets() -> None:
     """List the datasets that a config can name."""
-    from advtrain.listings import print_datasets
+    from advtrain.terminal.listings import print_datasets
 
     print_datasets()
 
 
 def schema() -> None:
     """Show every key of a config with its default and meaning."""
-    from advtrain.listings import print_schema
+    from advtrain.terminal.listings import print_schema
 
     print_schema()

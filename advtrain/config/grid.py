@@ -24,7 +24,7 @@ RESERVED = {"seed", "seeds", "epochs", "state", "seconds", "error", "low", "high
 
 
 @dataclass(frozen=True)
-class Axis:
+class GridAxis:
     """Keys that move together (nearly always one), and their values at each position."""
 
     keys: tuple[Keys, ...]
@@ -44,7 +44,7 @@ class Axis:
 class Grid:
     """Axes, arguments that set one value everywhere, and the seeds, if any were given."""
 
-    axes: tuple[Axis, ...]
+    axes: tuple[GridAxis, ...]
     overrides: tuple[str, ...]
     seeds: tuple[int, ...] | None
 
@@ -91,9 +91,11 @@ def short_key(keys: Keys) -> str:
     return ".".join(keys)
 
 
-def _of_arguments(arguments: Sequence[str], problems: list[str]) -> tuple[list[Axis], list[str]]:
+def _of_arguments(
+    arguments: Sequence[str], problems: list[str]
+) -> tuple[list[GridAxis], list[str]]:
     """Axes of those with several values; the others as they are."""
-    axes: list[Axis] = []
+    axes: list[GridAxis] = []
     single: list[str] = []
     seen: set[Keys] = set()
     for argument in arguments:
@@ -122,14 +124,14 @@ def _of_arguments(arguments: Sequence[str], problems: list[str]) -> tuple[list[A
             values = spelled_out(
                 [typed(piece, place, problems) for piece in pieces], ".".join(keys), problems
             )
-            axes.append(Axis((keys,), tuple((value,) for value in values)))
+            axes.append(GridAxis((keys,), tuple((value,) for value in values)))
         seen.add(keys)
     return axes, single
 
 
 def _of_block(
     block: Any, places: Mapping[yaml_tree.Path, str], problems: list[str]
-) -> tuple[list[Axis], tuple[int, ...] | None]:
+) -> tuple[list[GridAxis], tuple[int, ...] | None]:
     """The axes and seeds of a file's `sweep:` block."""
     place = places["sweep",]
     if not isinstance(block, dict):
@@ -148,14 +150,14 @@ def _of_block(
                 path = ("sweep", "zip") if i is None else ("sweep", "zip", i)
                 axes += _zipped(group, path, places, here, problems)
         elif values := _listed(key, found, ("sweep", key), places, here, problems):
-            axes.append(Axis((values[0],), tuple((value,) for value in values[1])))
+            axes.append(GridAxis((values[0],), tuple((value,) for value in values[1])))
     return axes, seeds
 
 
 def _zipped(
     group: Any, path: yaml_tree.Path, places: Mapping[yaml_tree.Path, str], place: str,
     problems: list[str],
-) -> list[Axis]:  # fmt: skip
+) -> list[GridAxis]:  # fmt: skip
     """One axis of the keys whose lists move together."""
     place = places.get(path, place)
     if not isinstance(group, dict) or len(group) < 2:
@@ -179,7 +181,7 @@ def _zipped(
             shown = ", ".join(value.text for value in point)
             problems.append(f"{point[0].place}: sweep.zip: {shown} stands there twice")
         seen.add(canonical(point))
-    return [Axis(tuple(keys for keys, _ in known), tuple(points))]
+    return [GridAxis(tuple(keys for keys, _ in known), tuple(points))]
 
 
 def _listed(
@@ -230,7 +232,9 @@ def _keys(key: str) -> Keys:
     return tuple(resolve_key(key.strip()).split("."))
 
 
-def _not_replaced(axes: list[Axis], given: Mapping[Keys, str], problems: list[str]) -> list[Axis]:
+def _not_replaced(
+    axes: list[GridAxis], given: Mapping[Keys, str], problems: list[str]
+) -> list[GridAxis]:
     """The block's axes whose keys no argument gives; a zip is replaced whole or not at all."""
     kept = []
     for axis in axes:
@@ -247,7 +251,7 @@ def _not_replaced(axes: list[Axis], given: Mapping[Keys, str], problems: list[st
     return kept
 
 
-def _check_once(axes: Sequence[Axis], problems: list[str]) -> None:
+def _check_once(axes: Sequence[GridAxis], problems: list[str]) -> None:
     """No key on two axes."""
     seen: set[Keys] = set()
     for axis in axes:

@@ -75,10 +75,10 @@ MODELS: dict[str, ModelInfo] = {
         "two 5x5 convolutions (32, 64) and 1024 hidden units (Madry et al. 2018, MNIST)",
         "advtrain.learning.models.cnn:madry_cnn",
     ),
-    "mlp": ModelInfo("fully connected, ReLU", "advtrain.learning.models.plain:mlp", MlpArgs),
+    "mlp": ModelInfo("fully connected, ReLU", "advtrain.learning.models.mlp_lstm:mlp", MlpArgs),
     "lstm": ModelInfo(
         "recurrent: the image's rows as a sequence",
-        "advtrain.learning.models.plain:Lstm",
+        "advtrain.learning.models.mlp_lstm:Lstm",
         LstmArgs,
     ),
     "preact_resnet18": ModelInfo(

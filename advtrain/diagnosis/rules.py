@@ -19,7 +19,7 @@ MOST_AUTOCORRELATION = 0.5
 LIMIT_AUTOCORRELATION = 0.8  # of an estimate: beyond it a short series is taken for a trend
 PRIOR_WEIGHT = 4  # epochs' worth of belief in it; a few epochs cannot tell by themselves
 SHORT_SERIES_BIAS = 2.5  # of an estimated autocorrelation, times the epochs: with these three the
-# intervals cover 87 to 93% for autocorrelations of .5 to 0 (python -m tests.curves)
+# intervals cover 87 to 93% for autocorrelations of .5 to 0 (python -m tests.helpers.made_curves)
 
 # What matters: a change over the window below it counts as none
 TRAIN_LOSS_SHARE, TRAIN_LOSS_NATS = 0.01, 0.02

@@ -11,10 +11,10 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from advtrain.config.devices import check_device
-from advtrain.config.ranks import Place, place
 from advtrain.errors import AdvtrainError
-from advtrain.learning.attack import mode
+from advtrain.learning.attacks.pgd import mode
+from advtrain.process.devices import check_device
+from advtrain.process.ranks import Place, place
 
 _MMAP_MAX, _TRIM_THRESHOLD = -4, -1  # of malloc.h
 _SMALL = 2e6  # floating-point operations of one image's forward pass

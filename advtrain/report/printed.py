@@ -10,9 +10,9 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from advtrain.answer import ASCII, GLYPHS, STYLES
-from advtrain.report.outcome import OUTCOMES
-from advtrain.report.strengths import by_place, headline
+from advtrain.report.numbers.outcome import OUTCOMES
+from advtrain.report.numbers.strengths import by_place, headline
+from advtrain.terminal.answer import ASCII, GLYPHS, STYLES
 
 _CONVERGED = {"converged": True, "not_converged": False, "undecided": None}
 _SHOWN = 4  # cells without a counterpart that are named

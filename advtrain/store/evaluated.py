@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from advtrain.errors import AdvtrainError
-from advtrain.store.evaluations import read_evaluations
-from advtrain.store.run import runs_below
-from advtrain.store.status import is_run, read_status
+from advtrain.store.evaluation_csv import read_evaluations
+from advtrain.store.reader import runs_below
+from advtrain.store.run_status import is_run, read_status
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import os
 import socket
 from dataclasses import dataclass
 
-from advtrain.store.status import STALE, Status
+from advtrain.store.run_status import STALE, Status
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from advtrain.config.load import load_config
 from advtrain.config.overrides import parse_override
 from advtrain.config.schema import Config
 from advtrain.errors import AdvtrainError
-from advtrain.store.status import STALE, read_status
+from advtrain.store.run_status import STALE, read_status
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ from advtrain.config.grid import short_key
 from advtrain.config.overrides import keys_of_sections, resolve_key
 from advtrain.config.values import Value, written
 from advtrain.errors import AdvtrainError
+from advtrain.sweep.board import Board
 from advtrain.sweep.plan import Planned, Point, Study
-from advtrain.sweep.refine import Band, Tried, band, proposals
-from advtrain.sweep.state import Board
-from advtrain.sweep.table import to_csv, write
+from advtrain.sweep.refine import ConvergingBand, Tried, band, proposals
+from advtrain.sweep.sweep_tables import to_csv, write
 
 COLUMNS = ("low", "high", "below", "above", "seeds", "epochs", "values", "undecided", "others",
            "text")  # fmt: skip
@@ -122,7 +122,7 @@ def write_bands(found: Sequence[Mapping[str, Any]], keys: Sequence[str], directo
     return file
 
 
-def _sentence(name: str, key: str, one: Band | None, facts: Mapping[str, Any]) -> str:
+def _sentence(name: str, key: str, one: ConvergingBand | None, facts: Mapping[str, Any]) -> str:
     """The band in words, with how far it can be trusted."""
     where = f"{name}: " if name else ""
     ground = f"{facts['seeds']} seeds" if facts["seeds"] > 1 else "one seed"

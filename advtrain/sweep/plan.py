@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from advtrain.config.grid import Axis, Grid, read_grid
+from advtrain.config.grid import Grid, GridAxis, read_grid
 from advtrain.config.identity import identity
 from advtrain.config.load import Merged, located, read_merged, resolved, set_value
 from advtrain.config.overrides import parse_override
@@ -58,7 +58,7 @@ class Study:
     grid: Grid
 
     @property
-    def axes(self) -> tuple[Axis, ...]:
+    def axes(self) -> tuple[GridAxis, ...]:
         """The grid's axes."""
         return self.grid.axes
 

@@ -29,7 +29,7 @@ class Tried:
 
 
 @dataclass(frozen=True)
-class Band:
+class ConvergingBand:
     """The converging values between two edges; an edge without `below` or `above` is open."""
 
     low: float
@@ -48,7 +48,7 @@ class Band:
         return found
 
 
-def band(tried: Sequence[Tried]) -> Band | None:
+def band(tried: Sequence[Tried]) -> ConvergingBand | None:
     """The longest stretch of neighbouring values that converge, or None if none does.
 
     Of equally long ones the widest counts, then the lowest.
@@ -64,7 +64,7 @@ def band(tried: Sequence[Tried]) -> Band | None:
         return None
     values = [one.value for one in ordered]
     first, last = max(stretches, key=lambda s: (s[1] - s[0], values[s[1]] / values[s[0]], -s[0]))
-    return Band(
+    return ConvergingBand(
         low=values[first],
         high=values[last],
         below=values[first - 1] if first else None,

@@ -9,18 +9,18 @@ from rich.console import Console
 from rich.text import Text
 
 from advtrain.config.checks import cautions
-from advtrain.console import duration
+from advtrain.sweep.board import Board
+from advtrain.sweep.launch.choose import Options
 from advtrain.sweep.launch.machine import seats
-from advtrain.sweep.launchers import Options
 from advtrain.sweep.plan import Planned, Study, plan
-from advtrain.sweep.run import Result, refinement, to_train
-from advtrain.sweep.state import Board
-from advtrain.sweep.table import runs_json
-from advtrain.sweep.verdict_map import print_map
+from advtrain.sweep.run_sweep import SweepResult, refinement, to_train
+from advtrain.sweep.sweep_tables import runs_json
+from advtrain.sweep.text_map import print_map
 from advtrain.sweep.view import time_left
+from advtrain.terminal.live import duration
 
 
-def print_result(result: Result, console: Console) -> None:
+def print_result(result: SweepResult, console: Console) -> None:
     """The map, what failed, the bands, and where the tables are: stdout of `advtrain sweep`."""
     print_map(result.board, result.study.axes, console)
     for run in result.board.failures():

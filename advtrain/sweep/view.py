@@ -11,23 +11,23 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from advtrain.config.grid import Axis
-from advtrain.console import duration
+from advtrain.config.grid import GridAxis
+from advtrain.sweep.board import Board
 from advtrain.sweep.plan import Planned
-from advtrain.sweep.state import Board
-from advtrain.sweep.verdict_map import glyph_of, maps
+from advtrain.sweep.text_map import glyph_of, maps
+from advtrain.terminal.live import duration
 
 _REFRESH = 0.5  # seconds
 
 
 @contextmanager
-def watching(board: Board, axes: Sequence[Axis]) -> Iterator[View]:
+def watching(board: Board, axes: Sequence[GridAxis]) -> Iterator[View]:
     """The view that suits stderr."""
     console = Console(stderr=True, highlight=False)
     if not console.is_terminal:
         yield View(board, console)
         return
-    view = Grid(board, axes, console)
+    view = LiveGrid(board, axes, console)
     with view.live:
         yield view
 
@@ -77,10 +77,10 @@ class View:
         return f"{done}/{len(self.board.runs)}"
 
 
-class Grid(View):
+class LiveGrid(View):
     """Below those lines the grid: each cell's runs, how far they are, how long it will take."""
 
-    def __init__(self, board: Board, axes: Sequence[Axis], console: Console) -> None:
+    def __init__(self, board: Board, axes: Sequence[GridAxis], console: Console) -> None:
         super().__init__(board, console)
         self.axes = axes
         self.updated = 0.0

@@ -13,7 +13,7 @@ from advtrain.learning.data.images import Streamed
 
 _ENDINGS = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".ppm", ".pgm", ".tif", ".tiff"}
 
-Labelled = list[tuple[Path, int]]
+_Files = list[tuple[Path, int]]
 
 
 def image_folder(root: Path, image_size: int | None) -> tuple[Streamed, Streamed, int, str]:
@@ -71,7 +71,7 @@ def _classes(base: Path) -> list[str]:
     return sorted(p.name for p in base.iterdir() if p.is_dir() and not p.name.startswith("."))
 
 
-def _files(base: Path, classes: list[str]) -> Labelled:
+def _files(base: Path, classes: list[str]) -> _Files:
     """All images below the class folders, in a fixed order."""
     result = []
     for label, name in enumerate(classes):

@@ -22,7 +22,7 @@ from advtrain.learning.data.decoding import Decoder
 _AHEAD = 2  # batches decoded while one is in use
 
 
-class Batch(NamedTuple):
+class Labelled(NamedTuple):
     """Images (n, c, h, w) in [0, 1], class indices (n,), and which examples they are (n,)."""
 
     x: Tensor
@@ -45,7 +45,7 @@ class Images(Protocol):
     def to(self, device: torch.device) -> Self:
         """The set whose batches are on the device."""
 
-    def batches(self, order: Iterable[Tensor]) -> Iterator[Batch]:
+    def batches(self, order: Iterable[Tensor]) -> Iterator[Labelled]:
         """One batch for each tensor of positions."""
 
 
@@ -84,11 +84,11 @@ class Resident:
         """The set held on the device."""
         return replace(self, images=self.images.to(device), labels=self.labels.to(device))
 
-    def batches(self, order: Iterable[Tensor]) -> Iterator[Batch]:
+    def batches(self, order: Iterable[Tensor]) -> Iterator[Labelled]:
         """One batch for each tensor of positions."""
         for positions in order:
             there = positions.to(self.images.device)
-            yield Batch(as_floats(self.images[there]), self.labels[there], self.ids[positions])
+            yield Labelled(as_floats(self.images[there]), self.labels[there], self.ids[positions])
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ class Streamed:
         """The set whose batches are on the device."""
         return replace(self, device=device)
 
-    def batches(self, order: Iterable[Tensor]) -> Iterator[Batch]:
+    def batches(self, order: Iterable[Tensor]) -> Iterator[Labelled]:
         """One batch for each tensor of positions."""
         with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
             waiting: deque[tuple[Tensor, list[Future[Tensor]]]] = deque()
@@ -131,9 +131,9 @@ class Streamed:
             while waiting:
                 yield self._batch(*waiting.popleft())
 
-    def _batch(self, positions: Tensor, images: list[Future[Tensor]]) -> Batch:
+    def _batch(self, positions: Tensor, images: list[Future[Tensor]]) -> Labelled:
         x = torch.stack([image.result() for image in images]).to(self.device)
-        return Batch(as_floats(x), self.labels[positions].to(self.device), self.ids[positions])
+        return Labelled(as_floats(x), self.labels[positions].to(self.device), self.ids[positions])
 
     def resident(self) -> Resident:
         """The same set with all images decoded."""

@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from advtrain.learning.objectives.batch import Batch, Outcome
+from advtrain.learning.objectives.batch import Batch, LossAndLogits
+from advtrain.learning.objectives.cross_entropy import clean, mixed, multi_step, robust, standard
 from advtrain.learning.objectives.fgsm import fgsm
 from advtrain.learning.objectives.free import replayed
 from advtrain.learning.objectives.mart import mart
-from advtrain.learning.objectives.plain import clean, mixed, multi_step, robust, standard
 from advtrain.learning.objectives.trades import divergent, trades
 
 
@@ -23,7 +23,7 @@ class Objective(NamedTuple):
     """
 
     examples: Callable[[nn.Module, Batch], Iterator[Tensor]]
-    loss: Callable[[nn.Module, Batch, Tensor], Outcome]
+    loss: Callable[[nn.Module, Batch, Tensor], LossAndLogits]
 
 
 OBJECTIVES = {

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from advtrain.learning.group import ALONE, Group
+from advtrain.learning.distributed.group import ALONE, Group
 from advtrain.learning.objectives.norms import unrecorded
 
 _LEAST = 1e-20  # of a gradient's norm

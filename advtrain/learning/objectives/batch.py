@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from advtrain.config.schema import Attack
-from advtrain.learning.group import ALONE, Group
+from advtrain.learning.distributed.group import ALONE, Group
 from advtrain.learning.streams import Source
 
 
-class Outcome(NamedTuple):
+class LossAndLogits(NamedTuple):
     """The scalar to descend, and the logits on the adversarial examples where there are any."""
 
     loss: Tensor

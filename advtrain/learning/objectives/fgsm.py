@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from torch import Tensor, nn
 
 from advtrain.config.objectives import resolve_alpha
-from advtrain.learning.attack import single_step
+from advtrain.learning.attacks.pgd import single_step
 from advtrain.learning.objectives.batch import Batch
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from advtrain.config.objectives import resolve_alpha
-from advtrain.learning.attack import project, steepest
+from advtrain.learning.attacks.pgd import project, steepest
 from advtrain.learning.objectives.batch import Batch
 
 

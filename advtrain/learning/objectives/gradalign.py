@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from advtrain.learning.attack import uniform_start
+from advtrain.learning.attacks.pgd import uniform_start
 from advtrain.learning.objectives.batch import Batch
 from advtrain.learning.objectives.norms import unrecorded
 

@@ -8,10 +8,10 @@ import math
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from advtrain.learning.objectives.batch import Batch, Outcome
+from advtrain.learning.objectives.batch import Batch, LossAndLogits
 
 
-def mart(model: nn.Module, batch: Batch, x_adv: Tensor) -> Outcome:
+def mart(model: nn.Module, batch: Batch, x_adv: Tensor) -> LossAndLogits:
     """Boosted cross-entropy (eq. 9) plus beta KL(p(x) || p(x')) (1 - p_y(x)) (eqs. 10 and 11).
 
     The boost is -log(1 - the highest probability of a wrong class), from the logits: where that
@@ -26,4 +26,4 @@ def mart(model: nn.Module, batch: Batch, x_adv: Tensor) -> Outcome:
     divergence = F.kl_div(logits.log_softmax(1), clean, reduction="none", log_target=True).sum(1)
     unsure = 1 - clean.gather(1, y)[:, 0].exp()
     loss = F.cross_entropy(logits, batch.y) + boost.mean()
-    return Outcome(loss + batch.keys.beta * (divergence * unsure).mean(), logits)
+    return LossAndLogits(loss + batch.keys.beta * (divergence * unsure).mean(), logits)

@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from advtrain.learning.attack import mode
-from advtrain.learning.objectives.batch import Batch, Outcome
-from advtrain.learning.objectives.plain import attacked
+from advtrain.learning.attacks.pgd import mode
+from advtrain.learning.objectives.batch import Batch, LossAndLogits
+from advtrain.learning.objectives.cross_entropy import attacked
 from advtrain.learning.streams import Source, normal_like
 
 _NOISE = 0.001  # sd with which the authors' code leaves the image, where KL has no slope
@@ -41,7 +41,7 @@ def near(x: Tensor, generator: Source) -> Tensor:
     return x + _NOISE * normal_like(x, generator)
 
 
-def trades(model: nn.Module, batch: Batch, x_adv: Tensor) -> Outcome:
+def trades(model: nn.Module, batch: Batch, x_adv: Tensor) -> LossAndLogits:
     """Cross-entropy on x, plus beta times KL(p(x) || p(x')) (eq. 5; beta is 1 / lambda there).
 
     Both passes are in training mode, one after the other, and both are descended.
@@ -52,4 +52,4 @@ def trades(model: nn.Module, batch: Batch, x_adv: Tensor) -> Outcome:
     said = clean.log_softmax(1)
     divergence = F.kl_div(logits.log_softmax(1), said, reduction="batchmean", log_target=True)
     natural = F.cross_entropy(clean, batch.y, label_smoothing=keys.label_smoothing)
-    return Outcome(natural + keys.beta * divergence, logits)
+    return LossAndLogits(natural + keys.beta * divergence, logits)

@@ -8,8 +8,6 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedFormatter, FixedLocator
 
-from advtrain.report.cells import Cell, plain
-from advtrain.report.compare import Difference
 from advtrain.report.figures.layout import (
     HALF,
     LINE,
@@ -33,7 +31,9 @@ from advtrain.report.figures.ticks import (
     set_y,
     share_range,
 )
-from advtrain.report.numbers import final, over
+from advtrain.report.input.cells import Cell, plain
+from advtrain.report.numbers.compare import Difference
+from advtrain.report.numbers.over_seeds import final, over
 
 _WIDTH, _ROW, _HIGHEST, _LONGEST = 6.6, 0.27, 22.0, 2.4  # inches
 _MOMENTS = {"last": ("last epoch", "o", COLOURS["test"]),

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from advtrain.diagnosis.level import split_of
 from advtrain.diagnosis.segments import phases
 from advtrain.diagnosis.table import Floats, Table
-from advtrain.report.cells import Cell, plain
 from advtrain.report.figures.layout import (
     HALF,
     Key,
@@ -48,7 +47,8 @@ from advtrain.report.figures.ticks import (
     set_y,
     share_range,
 )
-from advtrain.report.numbers import Band, band, best, best_epoch, last
+from advtrain.report.input.cells import Cell, plain
+from advtrain.report.numbers.over_seeds import SeedBand, band, best, best_epoch, last
 
 Reference = tuple[str, NDArray[np.int64], Mapping[str, Floats]]  # name, epochs, columns
 
@@ -143,7 +143,7 @@ def _draw_reference(axes: Axes, reference: Reference | None, names: Sequence[str
 def _keys(cell: Cell, what: str, reference: Reference | None) -> list[Key]:
     """The legend of a half: what is drawn in it, and nothing else."""
     table, kinds = cell.lead.result.table, ("robust", "clean")
-    drawn: list[Band] = []
+    drawn: list[SeedBand] = []
     keys = []
     for split in SPLITS:
         found = [b for kind in kinds if (b := band(cell.entries, f"{split}_{kind}_{what}"))]

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from advtrain.report.figures.layout import HALF, fit, write
 from advtrain.report.figures.style import SIZE, SMALL, figure
-from advtrain.store.examples import Examples, Stage
+from advtrain.store.examples_npz import Examples, ShownStage
 
 _LEFT, _RIGHT, _GAP = 0.95, 0.14, 0.06  # of a half: room for the rows' names, and between images
 _BELOW = 0.27  # an image: its caption
@@ -107,7 +107,7 @@ def _names(made: Figure, x: float, top: float, size: float, lines: tuple[str, ..
               "ink" if i == 0 else "muted")  # fmt: skip
 
 
-def _answer(stage: Stage, which: str, i: int, label: int) -> tuple[str, bool]:
+def _answer(stage: ShownStage, which: str, i: int, label: int) -> tuple[str, bool]:
     """Predicted class and probability of an image, and whether it is the right one."""
     said = int(getattr(stage, f"{which}_label")[i])
     share = 100 * float(getattr(stage, f"{which}_confidence")[i])

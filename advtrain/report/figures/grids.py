@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from advtrain.report.cells import Cell, Map, plain
 from advtrain.report.figures.layout import HALF, LINE, fit, text_width, write
 from advtrain.report.figures.style import COLOURS, SIZE, SMALL
+from advtrain.report.input.cells import Cell, Map, plain
 
 _LONGEST = 2.0  # inches for a label
 _GAP = 0.035  # between cells
 
 
 @dataclass(frozen=True)
-class Grid:
+class CellGrid:
     """A figure with room for a map; `left` and `top` are its first cell's corner, in inches."""
 
     figure: Figure
@@ -43,7 +43,9 @@ class Grid:
         ))  # fmt: skip
 
 
-def grid(map: Map, title: str, wide: float, tall: float, below: Callable[[float], float]) -> Grid:
+def grid(
+    map: Map, title: str, wide: float, tall: float, below: Callable[[float], float]
+) -> CellGrid:
     """The figure with title and labels; `below(width)` is the room for what comes under it."""
     rows = map.rows.labels if map.rows else ("",)
     labels = [fit(plain(label), _LONGEST) for label in rows]
@@ -56,7 +58,7 @@ def grid(map: Map, title: str, wide: float, tall: float, below: Callable[[float]
     height = head + room + 0.26 + len(rows) * tall + below(width)
     figure = Figure(figsize=(width, height))
     top = height - head - room - 0.26
-    made = Grid(figure, map, left, top, wide, tall)
+    made = CellGrid(figure, map, left, top, wide, tall)
     write(figure, 0.14, height - 0.2, fit(title, width - 0.28, SIZE + 1), SIZE + 1)
     if map.heading:
         write(figure, 0.14, height - 0.2 - LINE, fit(map.heading, width - 0.28), colour="muted")

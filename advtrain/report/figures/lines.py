@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from advtrain.diagnosis.table import Floats
 from advtrain.report.figures.layout import Key
 from advtrain.report.figures.style import COLOURS, SIZE
-from advtrain.report.gather import Entry
-from advtrain.report.numbers import Band, band
+from advtrain.report.input.gather import Entry
+from advtrain.report.numbers.over_seeds import SeedBand, band
 
 SPLITS = ("train", "val", "test")
 # A colour and a dash each, so that they differ in grey, too.
@@ -31,7 +31,7 @@ _MOST = 1000  # more than a panel has pixels across
 
 
 def draw_band(axes: Axes, entries: Sequence[Entry], column: str, style: dict[str, Any]
-              ) -> Band | None:  # fmt: skip
+              ) -> SeedBand | None:  # fmt: skip
     """A column of one or several seeds; None if nobody measured it."""
     found = band(entries, column)
     if found is None:
@@ -106,7 +106,7 @@ def _seeds(entries: Sequence[Entry], column: str) -> tuple[Floats, Floats]:
     return np.concatenate(xs[:-1]), np.concatenate(ys[:-1])
 
 
-def _polygon(found: Band, colour: str, column: str) -> FillBetweenPolyCollection:
+def _polygon(found: SeedBand, colour: str, column: str) -> FillBetweenPolyCollection:
     """The band between its edges; of very many epochs the widest of each pixel."""
     cut = _cuts(found.epoch.astype(float))
     x, low, high = (np.insert(values.astype(float), cut, np.nan)
@@ -121,7 +121,7 @@ def _polygon(found: Band, colour: str, column: str) -> FillBetweenPolyCollection
     )  # fmt: skip
 
 
-def band_key(bands: Sequence[Band]) -> list[Key]:
+def band_key(bands: Sequence[SeedBand]) -> list[Key]:
     """What the bands are; nothing of a single seed."""
     counts = [int(n) for one in bands for n in (one.count.min(), one.count.max())]
     if not counts or max(counts) < 2:

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from advtrain.diagnosis.segments import phases
 from advtrain.diagnosis.table import Floats
-from advtrain.report.cells import Cell
 from advtrain.report.figures.style import COLOURS, SMALL
 from advtrain.report.figures.ticks import set_epochs
-from advtrain.report.gather import Entry
-from advtrain.report.numbers import best, best_epoch, last, oracle
+from advtrain.report.input.cells import Cell
+from advtrain.report.input.gather import Entry
+from advtrain.report.numbers.over_seeds import best, best_epoch, last, oracle
 
 Curve = tuple[NDArray[np.int64], Floats]  # epochs and values
 

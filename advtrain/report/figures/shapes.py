@@ -8,9 +8,9 @@ import numpy as np
 from matplotlib.path import Path
 from matplotlib.textpath import TextPath
 
-from advtrain.report.cells import Cell
 from advtrain.report.figures.style import COLOURS
-from advtrain.report.outcome import OUTCOMES, counts
+from advtrain.report.input.cells import Cell
+from advtrain.report.numbers.outcome import OUTCOMES, counts
 
 _COLOURS = {
     "converged": "true",

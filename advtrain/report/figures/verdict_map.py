@@ -13,14 +13,14 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Polygon
 from matplotlib.ticker import FixedLocator
 
-from advtrain.report.cells import Cell, Map
-from advtrain.report.figures.bands import Bands, brackets, draw_bracket
-from advtrain.report.figures.grids import Grid, grid
+from advtrain.report.figures.brackets import Bands, brackets, draw_bracket
+from advtrain.report.figures.grids import CellGrid, grid
 from advtrain.report.figures.layout import LINE, Key, draw_keys, fit, flow, text_width, write
 from advtrain.report.figures.shapes import counted, fill, ink, shape
 from advtrain.report.figures.style import COLOURS, SMALL, figure
-from advtrain.report.numbers import FEW, Summary
-from advtrain.report.outcome import OUTCOMES, of_cell, of_entry
+from advtrain.report.input.cells import Cell, Map
+from advtrain.report.numbers.outcome import OUTCOMES, of_cell, of_entry
+from advtrain.report.numbers.over_seeds import FEW, Summary
 
 _WIDE, _NARROW, _TALL = 1.05, 0.62, 0.66  # a cell in inches: where there is room, and where not
 _NUMBERED = 0.8  # at least, where two numbers of seeds stand beside each other
@@ -61,7 +61,7 @@ def _converged(cell: Cell) -> str:
     return f"{counted(cell).get('converged', 0)}/{runs}"
 
 
-def _shapes(made: Grid) -> None:
+def _shapes(made: CellGrid) -> None:
     """All shapes of one outcome as one artist."""
     places: dict[str, list[tuple[float, float]]] = {name: [] for name in OUTCOMES}
     for x, y, cell in made:
@@ -86,7 +86,7 @@ def _shapes(made: Grid) -> None:
 
 
 def _numbered(
-    made: Grid, x: float, y: float, found: Mapping[str, int],
+    made: CellGrid, x: float, y: float, found: Mapping[str, int],
     places: dict[str, list[tuple[float, float]]],
 ) -> None:  # fmt: skip
     """Each outcome once, with its number, two beside each other."""
@@ -102,7 +102,7 @@ def _numbered(
             at += width + 0.06
 
 
-def _corner(made: Grid, x: float, y: float, cell: Cell) -> None:
+def _corner(made: CellGrid, x: float, y: float, cell: Cell) -> None:
     """A folded corner where seeds disagree or one failed."""
     found = counted(cell)
     name = "failed" if "failed" in found else of_cell(cell)
@@ -224,7 +224,7 @@ def _readable(background: str) -> str:
     return "on_light" if luminance > 0.179 else "on_dark"
 
 
-def _colour_bar(made: Grid, words: str) -> None:
+def _colour_bar(made: CellGrid, words: str) -> None:
     """The colours of 0 to 100% under the map, and what a cell's lines are."""
     width, height = (float(v) for v in made.figure.get_size_inches())
     long = min(2.6, width - 1.2)

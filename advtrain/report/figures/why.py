@@ -12,7 +12,6 @@ from matplotlib.figure import Figure
 
 from advtrain.diagnosis import rules
 from advtrain.diagnosis.table import Floats
-from advtrain.report.cells import Cell
 from advtrain.report.figures.layout import (
     HALF,
     LINE,
@@ -29,8 +28,9 @@ from advtrain.report.figures.marks import CHANCE, drawn_curves, epochs, say_abov
 from advtrain.report.figures.shapes import in_words
 from advtrain.report.figures.style import COLOURS, figure
 from advtrain.report.figures.ticks import Range, log_range, loss_range, set_y, share_range
-from advtrain.report.gather import Entry
-from advtrain.report.numbers import band
+from advtrain.report.input.cells import Cell
+from advtrain.report.input.gather import Entry
+from advtrain.report.numbers.over_seeds import band
 
 _SINGLE: dict[str, Any] = {"color": COLOURS["single_step"], "linestyle": (0, (3.2, 1.6)),
                            "linewidth": 1.7}  # fmt: skip

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from advtrain.report.outcome import OUTCOMES
+from advtrain.report.numbers.outcome import OUTCOMES
 from advtrain.report.page import theme
 from advtrain.report.page.inline_svg import Styles, inline
 from advtrain.report.page.wording import (
@@ -29,7 +29,7 @@ from advtrain.report.page.wording import (
 )
 
 if TYPE_CHECKING:
-    from advtrain.report.drawing import Drawn, Panel
+    from advtrain.report.figures.drawing import Drawn, Subplot
 
 _TEMPLATE = Path(__file__).parent / "template"
 _HALVED = ("-curves", "-why", "-examples")  # figures of two columns
@@ -127,7 +127,7 @@ def _about(
     return [(id, name) for id, name in ((a, "A"), (b, "B")) if id in cells]
 
 
-def _panel(panel: Panel) -> list[Any]:
+def _panel(panel: Subplot) -> list[Any]:
     place = (panel.left, panel.top, panel.width, panel.height, panel.first, panel.last)
     return [*(_digits(value) for value in place), list(panel.columns)]
 

@@ -6,8 +6,8 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from advtrain.report.outcome import OUTCOMES
-from advtrain.report.strengths import by_place, headline, rank
+from advtrain.report.numbers.outcome import OUTCOMES
+from advtrain.report.numbers.strengths import by_place, headline, rank
 
 AXES = {"inner": "attack", "train": "training", "held_out": "held-out", "level": "level"}
 

@@ -18,17 +18,17 @@ from rich.console import Console
 
 from advtrain.config.slurm import Slurm
 from advtrain.errors import AdvtrainError
-from advtrain.interrupt import handling
-from advtrain.jobs import running
+from advtrain.process.signals import handling
 from advtrain.store.owner import this_process
-from advtrain.store.rundir import note_end
-from advtrain.store.status import read_status
-from advtrain.sweep.launch.local import Workers
+from advtrain.store.run_status import read_status
+from advtrain.store.slurm_queue import running
+from advtrain.store.writer import note_end
+from advtrain.sweep.board import Board
 from advtrain.sweep.launch.machine import Seat, seats
+from advtrain.sweep.launch.pool import Workers
+from advtrain.sweep.launch.work_off import Stop, work_off
 from advtrain.sweep.plan import Planned
-from advtrain.sweep.state import Board
 from advtrain.sweep.view import View
-from advtrain.sweep.work import Stop, work_off
 
 _USR2 = signal.SIGUSR2  # submitit asks Slurm for it before a time limit; some clusters preempt so
 _LONGEST_GRACE = 3600.0  # seconds

@@ -1,0 +1,155 @@
+"""`advtrain train`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from advtrain.cli.arguments import (
+    AsJson,
+    Config,
+    Device,
+    DryRun,
+    Overrides,
+    Resume,
+    RunsDir,
+    print_json,
+)
+from advtrain.errors import RunFailed
+from advtrain.process.signals import interruptible, noted
+
+
+def train(
+    config: Config,
+    overrides: Overrides = None,
+    from_run: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="RUN", help="Go on from another run's last.pt."),
+    ] = None,
+    runs_dir: RunsDir = Path("runs"),
+    device: Device = "auto",
+    resume: Annotated[
+        Resume,
+        typer.Option(help="auto goes on where a run stopped; never refuses to, require insists."),
+    ] = Resume.auto,
+    print_config: Annotated[
+        bool, typer.Option("--print-config", help="Print the whole config and end.")
+    ] = False,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", help="No table of epochs and no charts.")
+    ] = False,
+) -> None:
+    """Train one config to its end, or go on where it stopped."""
+    from advtrain.process.ranks import follows
+
+    keys = overrides or []
+    if print_config or dry_run:
+        if not follows():
+            _print(config, keys, runs_dir, device, resume, from_run, print_config)
+    elif follows():
+        _follow(config, keys, runs_dir, device, from_run)
+    else:
+        path = _lead(config, keys, runs_dir, device, resume, from_run, quiet, as_json)
+        _show(path, as_json, quiet)
+
+
+def _print(
+    config: Path, overrides: list[str], runs_dir: Path, device: str, resume: Resume,
+    from_run: Path | None, whole: bool,
+) -> None:  # fmt: skip
+    """What would be trained: the whole config, or in a few lines."""
+    from advtrain.config.load import load_config, located
+    from advtrain.process.devices import check_device
+    from advtrain.terminal.overview import print_plan, print_resolved
+
+    check_device(device)
+    loaded = load_config(config, overrides)
+    with located(loaded):
+        if whole:
+            print_resolved(loaded, runs_dir, from_run)
+        else:
+            print_plan(loaded, runs_dir, from_run, resume.value)
+
+
+def _lead(
+    config: Path, overrides: list[str], runs_dir: Path, device: str, resume: Resume,
+    from_run: Path | None, quiet: bool, as_json: bool,
+) -> Path:  # fmt: skip
+    """Train under the eyes of the console; the run's directory."""
+    from advtrain.config.load import load_config, located
+    from advtrain.process.devices import check_device
+    from advtrain.store.naming import locate
+    from advtrain.terminal.live import watching
+
+    with interruptible(), _company() as meet:
+        check_device(device)
+        loaded = load_config(config, overrides)
+        with located(loaded):
+            path, _, _ = locate(loaded, runs_dir, from_run)  # may fail, and need not wait for torch
+            meet()
+            try:
+                with watching(quiet) as observer:
+                    from advtrain.tasks.train import train as run_experiment
+
+                    run_experiment(loaded, runs_dir, device=device, resume=resume.value,
+                                   from_run=from_run, observer=observer)  # fmt: skip
+            except (RunFailed, KeyboardInterrupt):
+                if as_json:
+                    _show(path, as_json, quiet)
+                raise
+    return path
+
+
+@contextmanager
+def _company() -> Iterator[Callable[[], None]]:
+    """What lets the processes that this one leads begin, which until then only wait for its end."""
+    from advtrain.process.ranks import place
+
+    if place().size == 1:  # whose mistakes need not wait for torch
+        yield lambda: None
+        return
+    from advtrain.tasks.train import joined, noticing
+
+    with joined() as group, noticing(group):
+        yield group.meet
+
+
+def _follow(
+    config: Path, overrides: list[str], runs_dir: Path, device: str, from_run: Path | None
+) -> None:
+    """Train as the first of torchrun's processes does, which alone speaks."""
+    import signal
+
+    from advtrain.config.load import load_config, located
+    from advtrain.tasks.train import joined, noticing
+    from advtrain.tasks.train import train as run_experiment
+
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # there is nothing to save yet
+    with joined() as group, noted(), noticing(group):
+        group.meet()  # a mistake of both is said once
+        loaded = load_config(config, overrides)
+        with located(loaded):
+            run_experiment(loaded, runs_dir, device=device, from_run=from_run)
+
+
+def _show(path: Path, as_json: bool, quiet: bool) -> None:
+    """A run's results on stdout, if it got as far as having a status."""
+    from rich.console import Console
+
+    from advtrain.store.reader import Run
+    from advtrain.store.run_status import read_status
+    from advtrain.terminal.live import summary
+
+    if as_json:
+        if read_status(path):
+            print_json(Run(path).to_json())
+    elif quiet:
+        print(path)
+    else:
+        summary(Run(path), Console(highlight=False))

@@ -1,0 +1,1 @@
+"""Attacks: PGD for training and measuring, stronger ones for evaluation, signs of false safety."""

@@ -1,0 +1,1 @@
+"""What is measured of a model after an epoch, and the sums over the epoch."""

@@ -1,0 +1,1 @@
+"""This process: its signals, its place among the others of a run, its devices, who watches it."""

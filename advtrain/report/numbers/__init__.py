@@ -1,0 +1,1 @@
+"""Every number of a report: over seeds, differences, counts, stronger attacks."""

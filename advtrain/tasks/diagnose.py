@@ -1,0 +1,215 @@
+"""From a path to its verdict: a run's directory, or any CSV of epochs. Imports no torch."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from advtrain.config.identity import recipe
+from advtrain.config.load import load_config
+from advtrain.config.names import DATASETS
+from advtrain.diagnosis.seeds import Seeds, over_seeds
+from advtrain.diagnosis.table import Labels, Table
+from advtrain.diagnosis.verdict import AXES, Verdict, diagnose, unjudged
+from advtrain.errors import AdvtrainError
+from advtrain.store.epoch_csv import read_curves
+from advtrain.store.reader import read_object, runs_below
+from advtrain.store.run_status import is_run, read_status
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """A path, today's verdict on it, and what changed since it was last judged.
+
+    There is no table of a run that has no epoch yet, or a file that cannot be read.
+    """
+
+    path: Path
+    table: Table | None
+    verdict: Verdict
+    changed: tuple[str, ...] = ()  # since verdict.json was written by older rules
+
+    def to_json(self) -> dict[str, Any]:
+        """An element of `diagnose --json`, and the object of verdict.json."""
+        return {"path": str(self.path), **self.verdict.to_json()}
+
+
+def parse_columns(arguments: list[str]) -> dict[str, str]:
+    """`NAME=COLUMN` arguments as a mapping; AdvtrainError for anything else."""
+    found: dict[str, str] = {}
+    for argument in arguments:
+        name, equals, column = argument.partition("=")
+        if not (name and equals and column):
+            raise AdvtrainError(f"argument '--columns {argument}': expected NAME=COLUMN")
+        if name in found:
+            raise AdvtrainError(f"argument '--columns {argument}': {name} is given twice")
+        found[name] = column
+    return found
+
+
+def diagnose_all(
+    paths: list[Path], renamed: Mapping[str, str] | None = None, classes: int | None = None
+) -> list[Diagnosis]:
+    """The verdict on each run and CSV; a folder stands for the runs, else the CSVs, in it.
+
+    Raises AdvtrainError for a path that cannot be judged; what cannot be among the contents of a
+    folder gets a verdict that says so.
+    """
+    found = {file: named for path in paths for file, named in _expanded(path)}
+    if (renamed or classes) and all(is_run(path) for path in found):
+        raise AdvtrainError(
+            "arguments --columns and --classes: they are about CSVs; a run knows its own"
+        )
+    results = []
+    for path, named in found.items():
+        try:
+            own = is_run(path)
+            result = diagnose_run(path) if own else diagnose_csv(path, renamed or {}, classes)
+        except AdvtrainError as error:
+            if named:
+                raise
+            result = Diagnosis(path, None, unjudged(str(error).removeprefix(f"{path}: ")))
+        results.append(result)
+    return results
+
+
+def _expanded(path: Path) -> list[tuple[Path, bool]]:
+    """The runs or CSVs that a path stands for, each with whether it was named itself."""
+    try:
+        folder = path.is_dir()
+    except OSError:  # reading it will say why
+        folder = False
+    if is_run(path) or not folder:
+        return [(path, True)]
+    inside = [run.dir for run in runs_below(path)] or sorted(path.glob("*.csv"))
+    if not inside:
+        raise AdvtrainError(f"{path}: neither a run nor a folder of runs or CSVs")
+    return [(each, False) for each in inside]
+
+
+def diagnose_csv(file: Path, renamed: Mapping[str, str], classes: int | None) -> Diagnosis:
+    """The verdict on a CSV of epochs that any training wrote."""
+    curves = read_curves(file, renamed, classes)
+    table = Table(
+        curves.epoch,
+        curves.columns,
+        labels=Labels.balanced(classes, assumed=True) if classes else None,
+        bad_epoch=curves.bad_epoch,
+        notes=curves.notes,
+    )
+    return Diagnosis(file, table, diagnose(table))
+
+
+def diagnose_run(path: Path, *, state: str | None = None) -> Diagnosis:
+    """The verdict on a run's directory; `state` overrides what its status.json says."""
+    table = table_of_run(path, state=state)
+    verdict = diagnose(table, str(path))
+    return Diagnosis(path, table, verdict, _changes(path, verdict))
+
+
+def table_of_run(path: Path, *, state: str | None = None) -> Table:
+    """The curves of a run with all that its files say beside them.
+
+    Neither weights nor the modules of `import:` are needed, so a copy elsewhere will do. Raises
+    AdvtrainError if there is no epoch yet, or config or curves cannot be read.
+    """
+    status = read_status(path)
+    if status is None:
+        raise AdvtrainError(f"{path}: its status.json cannot be read")
+    if not (path / "metrics.csv").exists():
+        why = f": {status.error}" if status.error else ""
+        raise AdvtrainError(f"{path}: no epochs yet ({status.shown}{why})")
+    config = load_config(path / "config.yaml", check_imports=False)
+    curves = read_curves(path / "metrics.csv")
+    provenance = read_object(path / "provenance.json")
+    labels, parent = _mapping(provenance, "labels"), _mapping(provenance, "parent")
+    images, size = _count(labels.get("test_images")), config.evaluation.size
+    carried = _count(parent.get("epoch")) or 0
+    whole: list[int] = []
+    if images and images > size:  # the last row is measured on all, and so were the parents'
+        whole = [config.training.epochs, *_counts(parent.get("whole", [carried]))]
+        if status.stopped not in ("", "nonfinite"):
+            whole.append(status.epoch)
+    return Table(
+        curves.epoch,
+        curves.columns,
+        config=config,
+        labels=_labels(config.dataset.name, labels),
+        images=min(images, size) if images else None,
+        whole=tuple(whole),
+        test_images=images,
+        parent=str(parent["run"]) if "run" in parent else None,
+        carried=carried,
+        changed=tuple(map(str, _list(parent.get("changed")))),
+        state=state or status.shown,
+        bad_epoch=status.bad_epoch if curves.bad_epoch is None else curves.bad_epoch,
+    )
+
+
+def _labels(dataset: str, found: Mapping[str, Any]) -> Labels | None:
+    """What the run noted of its training labels; older runs of known datasets: balanced ones."""
+    classes = _count(found.get("classes"))
+    entropy, majority = (_positive(found.get(key)) for key in ("entropy", "majority"))
+    if classes and entropy and majority:
+        return Labels(classes, entropy, majority)
+    return Labels.balanced(DATASETS[dataset].classes) if dataset in DATASETS else None
+
+
+def _positive(value: object) -> float | None:
+    """A positive finite number, or None for anything else in a damaged file."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    return float(value) if 0 < value <= sys.float_info.max else None
+
+
+def _count(value: object) -> int | None:
+    """A positive whole number, or None for anything else."""
+    return value if isinstance(value, int) and _positive(value) else None
+
+
+def _counts(values: object) -> list[int]:
+    return [count for value in _list(values) if (count := _count(value))]
+
+
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _changes(path: Path, verdict: Verdict) -> tuple[str, ...]:
+    """What older rules said otherwise."""
+    old = read_object(path / "verdict.json")
+    new = verdict.to_json()
+    if not old or old.get("rules") == new["rules"]:
+        return ()
+    pairs = [("converged", old.get("converged"), new["converged"])] + [
+        (name, _mapping(_mapping(old, "axes"), name).get("state"), new["axes"][name]["state"])
+        for name in AXES
+    ]
+    return tuple(f"{name}: {before} -> {now}" for name, before, now in pairs if before != now)
+
+
+def _mapping(content: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """A mapping inside another; empty where it is missing or damaged."""
+    found = content.get(key)
+    return found if isinstance(found, dict) else {}
+
+
+def cells(results: list[Diagnosis]) -> list[Seeds]:
+    """Runs that differ by their seed alone, taken together; only where there are several."""
+    groups: dict[str, list[tuple[Diagnosis, Table]]] = {}
+    for result in results:
+        if (table := result.table) is not None and table.config is not None:
+            config = table.config
+            # Continuations of different seeds have different parents, but go on alike.
+            cell = json.dumps([config.name, recipe(config), table.carried], sort_keys=True)
+            groups.setdefault(cell, []).append((result, table))
+    return [
+        over_seeds([str(r.path) for r, _ in group], [t for _, t in group],
+                   [r.verdict for r, _ in group])
+        for group in groups.values()
+        if len({t.config.seed for _, t in group if t.config}) > 1
+    ]  # fmt: skip

@@ -1,0 +1,86 @@
+"""Models that misbehave as they are told, and what tests of sweeps look at."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.helpers.command_line import Done
+
+MISCHIEF = '''\
+"""A model that does what its argument says, in its 30th forward pass."""
+import ctypes, os, signal, sys, time
+from pathlib import Path
+from torch import nn
+
+HERE = Path(__file__).parent
+
+
+class Net(nn.Sequential):
+    def __init__(self, in_shape, num_classes, does="nothing"):
+        super().__init__(nn.Flatten(), nn.Linear(64, num_classes))
+        self.does, self.calls = does, 0
+        if does == "refuse":
+            raise ValueError("refused from the start")
+
+    def forward(self, x):
+        self.calls += 1
+        if self.calls == 30:
+            print("about to", self.does, flush=True)
+            if self.does == "raise":
+                raise RuntimeError("as it was told")
+            if self.does == "die":
+                os.kill(os.getpid(), signal.SIGKILL)
+            if self.does == "segfault":
+                ctypes.string_at(0)
+            if self.does == "exit":
+                os._exit(3)
+            if self.does == "leave":
+                sys.exit(4)
+        if self.does == "nan" and self.calls >= 30:
+            return super().forward(x) * float("nan")
+        while self.does == "stubborn" and self.calls > 30:
+            try:
+                (HERE / "stuck").touch()
+                time.sleep(0.1)
+            except KeyboardInterrupt:
+                pass
+        waits = self.does in ("wait", "late") and self.calls > 30
+        while waits and not (HERE / "gate").exists():
+            time.sleep(0.02)
+        if waits and self.does == "late":
+            raise RuntimeError("late\\nand in two lines")
+        return super().forward(x)
+'''
+
+
+@pytest.fixture
+def mischief(tiny: Path) -> Path:
+    """The tiny config with a model that can be told to fail."""
+    tiny.with_name("mischief.py").write_text(MISCHIEF)
+    tiny.write_text(
+        tiny.read_text().replace("{name: mlp, args: {width: 16, depth: 1}}", "import:mischief:Net")
+    )
+    return tiny
+
+
+def does(*what: str) -> str:
+    return f"model.args.does={','.join(what)}"
+
+
+def table(done: Done, which: str = "sweep_csv") -> list[dict[str, str]]:
+    with Path(json.loads(done.out)[which]).open(newline="") as lines:
+        return list(csv.DictReader(lines))
+
+
+def attempts(run: str | Path) -> list[str]:
+    """The lines of log.txt that say from which epoch an attempt went on."""
+    lines = Path(run, "log.txt").read_text().splitlines()
+    return [line.partition("attempt ")[2] for line in lines if "attempt " in line]
+
+
+def states(folder: Path) -> list[str]:
+    return sorted(json.loads(f.read_text())["state"] for f in folder.glob("tiny/*/status.json"))

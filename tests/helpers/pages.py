@@ -1,0 +1,80 @@
+"""Pages for tests: made by hand, as `advtrain report` makes them, and with hostile names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from advtrain.report.figures.drawing import Drawn, draw
+from advtrain.report.figures.pictures import pictures
+from advtrain.report.input.gather import gather
+from advtrain.report.numbers.content import content, report_on
+from advtrain.report.page.render import page
+from tests.helpers.synthetic import learning, write_csv, write_run
+
+HOSTILE = """ "'`><img src=x onerror=alert(1)></script><script>document.title='x'</script>
+../../$_^{{ 7*7 }}{% raw %}&lt;&#60;\\u003c"""
+# Whose texts other parts refer to, or that stand for one of few words.
+_KEYS = {"id", "cell_a", "cell_b", "outcome", "what", "maps"}
+
+
+@dataclass(frozen=True)
+class Made:
+    """A page with what it was made of."""
+
+    file: Path
+    html: str
+    content: dict[str, Any]
+    drawn: Mapping[str, Drawn]
+
+
+def made_of(folder: Path, *paths: Path) -> Made:
+    """The page of these paths, in a folder of its own."""
+    folder.mkdir(parents=True, exist_ok=True)
+    report = report_on(gather(paths), None)
+    numbers = content(report, folder)
+    drawings, _ = pictures(report)
+    drawn = draw(drawings, folder / "figures")
+    html = page(numbers, drawn, ["cells.csv"])
+    file = folder / "index.html"
+    file.write_text(html, encoding="utf-8")
+    return Made(file, html, numbers, drawn)
+
+
+def sweep(folder: Path) -> Made:
+    """2 eps x 2 lr x 2 seeds: cells that converge, disagree, are stuck, and one run that failed."""
+    for eps in ("0.1", "0.2"):
+        for lr in ("0.05", "0.5"):
+            for seed in (0, 1):
+                stuck = lr == "0.5" and (eps == "0.2" or seed == 1)
+                curves = learning(40, 0.5 - float(eps), seed)
+                for name in curves if stuck else ():
+                    if name.endswith(("_acc", "_loss")):
+                        curves[name] = np.full(40, 0.1 if name.endswith("_acc") else 2.3026)
+                write_run(folder / "runs", curves, f"eps={eps}", f"lr={lr}", f"seed={seed}")
+    write_run(folder / "runs", {}, "eps=0.2", "lr=5", "epochs=40", state="failed",
+              error="MemoryError: <b>no</b>")  # fmt: skip
+    return made_of(folder / "sweep", folder / "runs")
+
+
+def hostile(folder: Path) -> Made:
+    """CSVs whose names are markup."""
+    names = ('"><img src=x onerror=alert(1)>', "$x_1^2$ `'", "<script>alert(2)<", "ünï & 漢字")
+    (folder / "csv").mkdir()
+    for seed, name in enumerate(names):
+        curves = learning(25, 0.6, seed)
+        write_csv(folder / "csv" / f"{name}.csv", curves)
+    return made_of(folder / "hostile", folder / "csv")
+
+
+def poisoned(value: Any, key: str = "") -> Any:
+    """The same content with markup at the end of every text."""
+    if isinstance(value, Mapping):
+        return {name: one if name in _KEYS else poisoned(one, name) for name, one in value.items()}
+    if isinstance(value, list):
+        return [poisoned(one, key) for one in value]
+    return value + HOSTILE if isinstance(value, str) and key != "keys" else value

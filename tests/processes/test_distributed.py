@@ -1,0 +1,194 @@
+"""Several processes train the run that one would, step by step, and through failures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+
+from advtrain import load_config, train
+from advtrain.errors import AdvtrainError, SettingError
+from advtrain.learning.device import choose_device
+from advtrain.learning.distributed.group import Group
+from advtrain.learning.distributed.sync_norm import synchronised
+from advtrain.learning.order import batches_of, check_shares
+from advtrain.records import COLUMNS, TIMES
+from tests.helpers import together
+from tests.helpers.command_line import Done, finish
+from tests.helpers.torchrun import ROOT, close, lines_of_its_own, torchrun, trained
+
+
+@pytest.fixture(scope="module", params=[2, 3])
+def steps(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
+    """What each of 2 or 3 processes found of `together.CASES`."""
+    folder = tmp_path_factory.mktemp("together")
+    done = finish(torchrun(request.param, "tests.helpers.together", folder, cwd=folder))
+    assert done.code == 0, done.err
+    return [torch.load(folder / f"{rank}.pt") for rank in range(request.param)]
+
+
+@pytest.mark.parametrize("case", [case for case in together.CASES if case not in ("local", "bad")])
+def test_every_step_is_that_of_one_process(case: str, steps: list[Any]) -> None:
+    one = together.found(case)
+    for rank in steps:
+        # Weights are of order 1; rounding is 1e-16 of that and grows a little with each step.
+        torch.testing.assert_close(rank[case]["trace"], one["trace"], rtol=0, atol=1e-11)
+        for ours, buffer in zip(rank[case]["buffers"], one["buffers"], strict=True):
+            torch.testing.assert_close(ours, buffer, rtol=1e-10, atol=1e-11)
+        for ours, record in zip(rank[case]["records"], one["records"], strict=True):
+            for name, a, b in zip(COLUMNS, ours, record, strict=True):
+                if name not in TIMES:
+                    assert a == b or a == pytest.approx(b, rel=1e-7, abs=1e-9), name
+        assert torch.equal(rank[case]["trace"], steps[0][case]["trace"])  # bit for bit
+
+
+def test_local_batch_norm_differs_and_leaves_the_same_statistics_everywhere(
+    steps: list[Any],
+) -> None:
+    one = together.found("local")
+    assert (steps[0]["local"]["trace"][0] - one["trace"][0]).abs().max() > 1e-4
+    for rank in steps:
+        assert torch.equal(rank["local"]["trace"], steps[0]["local"]["trace"])
+        for ours, leaders in zip(
+            rank["local"]["buffers"], steps[0]["local"]["buffers"], strict=True
+        ):
+            assert torch.equal(ours, leaders)
+
+
+def test_all_stop_at_the_batch_that_one_of_them_finds_bad(steps: list[Any]) -> None:
+    one = together.found("bad")
+    assert one["bad"][0] == "nonfinite" and one["bad"][1] in (1, 2, 3, 4)
+    for rank in steps:
+        assert rank["bad"]["bad"] == one["bad"]
+        assert len(rank["bad"]["trace"]) == len(one["trace"])
+
+
+def test_an_evaluation_shares_its_images_without_padding(steps: list[Any]) -> None:
+    for count, *shared in zip((1, 2, 27), *(rank["scored"] for rank in steps), strict=True):
+        for scores in shared:
+            assert scores == pytest.approx(together.scored(count), rel=1e-7)
+
+
+def test_a_last_batch_of_less_than_two_images_a_process_joins_the_one_before() -> None:
+    assert [len(b) for b in batches_of(35, 8, 0, 1)] == [8, 8, 8, 8, 3]
+    assert [len(b) for b in batches_of(35, 8, 0, 1, processes=2)] == [8, 8, 8, 11]
+    assert [len(b) for b in batches_of(36, 8, 0, 1, processes=2)] == [8, 8, 8, 8, 4]
+
+
+def test_too_few_images_for_the_processes_are_a_mistake(tiny: Path) -> None:
+    config = load_config(tiny, ["batch_size=7"])
+    check_shares(config, 180, 3)
+    with pytest.raises(SettingError, match=r"^training.batch_size: 7 .* at most 3 of them"):
+        check_shares(config, 180, 4)
+    with pytest.raises(SettingError, match=r"training.batch_size: 5 .* at most 2 of them"):
+        check_shares(config, 5, 3)
+    check_shares(load_config(tiny, ["batch_size=1"]), 180, 1)
+
+
+def test_a_norm_of_ones_own_cannot_be_synchronised() -> None:
+    class Own(torch.nn.BatchNorm1d):
+        pass
+
+    with pytest.raises(SettingError, match=r"training.batch_norm: Own .* expected local"):
+        synchronised(torch.nn.Sequential(Own(3)), Group(0, 2))
+
+
+@pytest.fixture
+def second_of_two(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Set what torchrun sets."""
+
+    def as_rank(rank: int = 1) -> None:
+        for name, value in (("RANK", rank), ("WORLD_SIZE", 2), ("LOCAL_RANK", rank)):
+            monkeypatch.setenv(name, str(value))
+        monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+
+    return as_rank
+
+
+def test_each_process_has_the_gpu_of_its_number(
+    second_of_two: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    second_of_two()
+    monkeypatch.setattr("advtrain.learning.device.check_device", lambda wanted: None)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "set_device", lambda device: None)
+    monkeypatch.setattr(torch, "use_deterministic_algorithms", lambda *_, **__: None)
+    assert [str(choose_device(w)) for w in ("auto", "cuda", "cpu")] == ["cuda:1", "cuda:1", "cpu"]
+    for wanted in ("cuda:1", "mps"):
+        with pytest.raises(AdvtrainError, match="one device cannot serve 2 processes"):
+            choose_device(wanted)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(AdvtrainError, match="has 1 CUDA GPUs for its 2 processes"):
+        choose_device("auto")
+
+
+@pytest.mark.parametrize("command", [["sweep", "tiny.yaml", "eps=0.1,0.2"], ["evaluate", "runs"]])
+def test_what_one_process_does_is_refused_once(
+    advtrain: Callable[..., Done], second_of_two: Callable[..., None], tiny: Path,
+    command: list[str],
+) -> None:  # fmt: skip
+    second_of_two(0)
+    done = advtrain(*command)
+    assert done.code == 2 and "this is for one process" in done.err and not done.out
+    second_of_two(1)
+    done = advtrain(*command)
+    assert (done.code, done.out, done.err) == (0, "", "")
+
+
+@pytest.mark.parametrize("option", ["--print-config", "--dry-run"])
+def test_what_only_prints_is_printed_by_the_first(
+    advtrain: Callable[..., Done], second_of_two: Callable[..., None], tiny: Path, option: str
+) -> None:
+    alone = advtrain("train", tiny, option)
+    second_of_two(0)
+    assert advtrain("train", tiny, option) == alone
+    second_of_two(1)
+    assert advtrain("train", tiny, option) == Done(0, "", "")
+
+
+def test_two_processes_make_the_run_of_one_in_its_directory(tiny: Path, tmp_path: Path) -> None:
+    keys = ["eps=0.05", "evaluation.eps=[0.02]", "batch_size=33", "ema=0.9"]
+    done = trained(tmp_path, tiny, *keys, "--json")
+    assert done.code == 0, done.err
+    result = json.loads(done.out)  # once, then
+    assert done.err.count("epoch 3/3") == 1
+    run = tmp_path / result["run_dir"]
+    one = train(load_config(tiny, keys), tmp_path / "one")
+    assert run.name == one.dir.name
+    close(pd.read_csv(run / "metrics.csv"), one.metrics)
+    assert (run / "curve_eps.csv").exists()
+    (session,) = json.loads((run / "provenance.json").read_text())["sessions"]
+    assert session["processes"] == 2
+    before = {file: file.read_bytes() for file in run.iterdir()}
+    again = trained(tmp_path, tiny, *keys)
+    assert again.code == 0 and again.out.count("finished after 3 of 3 epochs") == 1
+    assert {file: file.read_bytes() for file in run.iterdir()} == before
+
+
+def test_two_processes_come_to_the_verdict_of_one_on_digits(tmp_path: Path) -> None:
+    keys = ["epochs=12", "schedule.milestones=[3]", "lr=0.1", "evaluation.size=100"]
+    config = ROOT / "configs" / "digits.yaml"
+    done = trained(tmp_path, config, *keys, "--json", "--quiet")
+    assert done.code == 0, done.err
+    verdicts = [json.loads(done.out)["verdict"], train(load_config(config, keys), tmp_path).verdict]
+    states = [[axis["state"] for axis in v["axes"].values()] for v in verdicts if v]
+    assert states[0] == states[1] and "stuck" not in states[0]
+    assert len({v["headline"] for v in verdicts if v}) == 1
+
+
+def test_a_mistake_is_said_once_and_nothing_is_written(tiny: Path, tmp_path: Path) -> None:
+    for key, said in (
+        ("attack.stepz=3", "argument 'attack.stepz=3': attack.stepz: unknown key"),
+        ("batch_size=3", "argument 'batch_size=3': training.batch_size: 3 images a step are too"),
+    ):
+        done = trained(tmp_path, tiny, key)
+        (line,) = lines_of_its_own(done)
+        assert line.startswith(said) and not done.out
+        assert "exitcode  : 2" in done.err and done.code == 1  # the latter is torchrun's
+        assert not [*tmp_path.glob("runs/*")]

@@ -1,0 +1,218 @@
+"""One process of several ends, or all are stopped: what is kept, and how the run goes on."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import signal
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pandas as pd
+import pytest
+from torch import Tensor
+
+from advtrain import load_config, train
+from advtrain.learning.data import splits
+from advtrain.learning.distributed.group import Group
+from advtrain.learning.order import batches_of
+from advtrain.process.observer import Observer
+from advtrain.process.signals import handling
+from advtrain.records import Position, Progress
+from advtrain.store.run_status import read_status
+from advtrain.tasks.mid_epoch import Part
+from tests.helpers import kills
+from tests.helpers.command_line import TINY, Done, finish, start
+from tests.helpers.processes import wait_until
+from tests.helpers.stopped_together import CASES, PLACES
+from tests.helpers.torchrun import close, lines_of_its_own, only_run, torchrun, trained
+from tests.learning.test_data import CPU, folder_of_images
+
+NET = "model=import:fallible:Net"
+FALLIBLE = '''\
+"""A network that in its ninth pass in training mode ends, fails, or asks for a stop."""
+
+import os, signal, time
+from torch import nn
+from advtrain.process.signals import asked
+
+class Net(nn.Module):
+    def __init__(self, in_shape, num_classes):
+        super().__init__()
+        self.out = nn.Linear(64, num_classes)
+        self.unused = nn.Linear(2, 2)  # which one process does not mind either
+        self.passes = 0
+
+    def forward(self, x):
+        self.passes += self.training
+        how, rank = os.environ.get("FAILS", "no 0").split()
+        if self.passes == 9 and self.training and rank == os.environ.get("RANK"):
+            if how == "killed":
+                os.kill(os.getpid(), signal.SIGKILL)
+            if how == "raises":
+                raise ValueError("of this process alone")
+            pids = {"torchrun": [os.getppid()], "alone": [os.getpid()], "twice": [os.getpid()] * 2}
+            for pid in pids[how] if how in pids else ():
+                os.kill(pid, signal.SIGTERM)
+                time.sleep(0.6)  # longer than what counts as one wish
+                while not asked():
+                    time.sleep(0.01)
+        return self.out(x.flatten(1))
+'''
+
+
+def test_a_killed_process_ends_the_run_which_goes_on_with_any_number(
+    advtrain: Callable[..., Done], tiny: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "fallible.py").write_text(FALLIBLE)
+    keys = [tiny, NET, "epochs=4"]
+    done = trained(tmp_path, *keys, FAILS="killed 1")
+    run = only_run(tmp_path / "runs")
+    status = read_status(run)
+    assert done.code == 1 and status
+    assert (status.state, status.epoch) == ("interrupted", 1)  # of 6 steps
+    # torchrun's SIGTERM may come before the connection is seen to be closed.
+    assert status.error in ("another process of this run ended", "")
+    assert any("saved" in line for line in lines_of_its_own(done))
+    shutil.copytree(tmp_path / "runs", tmp_path / "alone")
+    more = trained(tmp_path, *keys, "--resume", "require")
+    assert more.code == 0 and "warning" not in more.err, more.err
+    alone = advtrain("train", *keys, "--runs-dir", "alone")
+    assert alone.code == 0 and "processes was 2, is now 1" in alone.err
+    tables = [pd.read_csv(only_run(tmp_path / r) / "metrics.csv") for r in ("runs", "alone")]
+    close(*tables)
+    quiet = train(load_config(tiny, keys[1:]), tmp_path / "quiet")
+    close(tables[0], quiet.metrics)
+
+
+def test_an_error_of_one_process_is_said_by_it(tiny: Path, tmp_path: Path) -> None:
+    (tmp_path / "fallible.py").write_text(FALLIBLE)
+    keys = [tiny, NET]
+    done = trained(tmp_path, *keys, FAILS="raises 1")
+    status = read_status(only_run(tmp_path / "runs"))
+    assert done.code == 1 and status and (status.state, status.epoch) == ("interrupted", 1)
+    assert done.err.count("ValueError: of this process alone") == 1
+    failed = trained(tmp_path, *keys, FAILS="raises 0")
+    status = read_status(only_run(tmp_path / "runs"))
+    assert failed.code == 1 and status and status.state == "failed"
+    assert status.error == "ValueError: of this process alone"
+    assert len(lines_of_its_own(failed)) == 3, failed.err  # where, an epoch, the error
+
+
+@pytest.fixture(scope="module")
+def never_stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run of two processes that the ones below are to equal."""
+    folder = tmp_path_factory.mktemp("quiet")
+    (folder / "fallible.py").write_text(FALLIBLE)
+    (folder / "tiny.yaml").write_text(TINY)
+    done = trained(folder, "tiny.yaml", NET)
+    assert done.code == 0, done.err
+    return only_run(folder / "runs")
+
+
+@pytest.mark.parametrize("asked", ["torchrun 1", "alone 1", "twice 0"])
+def test_whoever_is_asked_all_stop_after_that_batch(
+    never_stopped: Path, tiny: Path, tmp_path: Path, asked: str
+) -> None:
+    (tmp_path / "fallible.py").write_text(FALLIBLE)
+    done = trained(tmp_path, tiny, NET, FAILS=asked)
+    assert done.code == 1, done.err  # torchrun's own, whatever theirs
+    run = only_run(tmp_path / "runs")
+    status = read_status(run)
+    assert status and (status.state, status.epoch, status.error) == ("interrupted", 1, "")
+    where = "interrupted in epoch 2 after batch 3 of 6, saved in "
+    assert done.err.count(where) == done.err.count("to go on: the same command") == 1
+    assert "stopped with" not in done.err  # by one that follows
+    more = trained(tmp_path, tiny, NET)
+    assert more.code == 0 and "warning" not in more.err, more.err
+    assert "from epoch 1, batch 3" in (run / "log.txt").read_text()
+    assert kills.differences(never_stopped, run) == []
+
+
+def test_one_that_leads_is_deaf_once_another_was_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Asked(Group):
+        def any(self, *flags: bool) -> list[bool]:
+            return [True, False]
+
+        def meet(self) -> None:
+            pass
+
+    work: Any = SimpleNamespace(progress=Progress(), position=None)
+    nowhere: Any = None
+    saved, heard = [], list[int]()
+    part = Part(work, nowhere, Observer(), Asked(0, 2))
+    monkeypatch.setattr(part, "_save", saved.append)
+    signals = (signal.SIGINT, signal.SIGTERM)
+    with contextlib.ExitStack() as after:
+        for number in signals:
+            after.callback(signal.signal, number, signal.getsignal(number))
+        with handling(lambda number, _: heard.append(number), *signals):
+            with pytest.raises(KeyboardInterrupt, match="in epoch 1 after batch 3 of 6"):
+                part.batch(3, 6, lambda: Position(0, 3))
+            signal.raise_signal(signal.SIGTERM)  # as torchrun sends when another has ended
+        signal.raise_signal(signal.SIGINT)  # nor as it ends
+    assert saved == [Position(0, 3)] and heard == []
+
+
+def test_it_matters_not_how_many_are_asked() -> None:
+    class Sums(Group):
+        def sum(self, part: Tensor) -> Tensor:
+            return part * self.size
+
+    assert Sums(0, 256).any(True, False) == [True, False]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda n: n.name)
+def test_waiting_for_the_others_it_can_be_stopped(
+    tiny: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    alone = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2",
+             "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}  # fmt: skip
+    process = start("train", tiny, cwd=tmp_path, env=alone)
+
+    def waits() -> bool:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+            return True
+        return process.poll() is not None
+
+    wait_until(waits)
+    process.send_signal(number)
+    assert finish(process).code in (-number, 130)  # the latter if it has yet to begin to wait
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("processes", [2, 3])
+def test_stopped_within_epochs_it_equals_one_never_stopped(
+    tmp_path: Path, processes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "normed.py").write_text(kills.NORMED)
+    monkeypatch.setattr(splits, "RESIDENT_BYTES", 0)
+    pictures = tmp_path / "pictures"
+    folder_of_images(pictures, "RGB")
+    for case in CASES:
+        text = TINY.replace("name: tiny", f"name: {case}")
+        if case == "streamed":
+            text = text.replace("{name: digits,", f"{{name: image_folder, root: {pictures},")
+        (tmp_path / f"{case}.yaml").write_text(text)
+    done = finish(torchrun(processes, "tests.helpers.stopped_together", tmp_path, cwd=tmp_path))
+    assert done.code == 0, done.err
+    for case in CASES:
+        (quiet,), (run,) = (tmp_path.glob(f"{kind}/{case}/*") for kind in ("quiet", "stopped"))
+        assert kills.differences(quiet, run) == [], case
+        log = (run / "log.txt").read_text()
+        assert all(f"from epoch {e}, batch {b}" in log for e, b in PLACES), case
+
+    config = load_config(tmp_path / "streamed.yaml", CASES["streamed"])
+    images = splits.load_data(config.dataset, CPU).train
+    left = batches_of(len(images), 7, 0, 2, processes=processes)[3:]
+    for rank in range(processes):
+        decoded = json.loads((tmp_path / f"{rank}.json").read_text())
+        share = [str(images.files[i]) for batch in left for i in batch[rank::processes]]
+        assert len(share) > 0 and sorted(decoded) == sorted(share)
