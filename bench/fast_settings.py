@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from advtrain.config.load import load_config
 from advtrain.config.schema import Training
-from advtrain.learning.loop import fast
 from advtrain.learning.models import build_model
+from advtrain.learning.precision import fast
 from advtrain.store import checkpoint
 from advtrain.tasks.train import train
 from bench.workloads import images

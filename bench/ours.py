@@ -16,6 +16,8 @@ from rich.console import Console
 from advtrain.config.load import load_config
 from advtrain.config.optimization import Sgd
 from advtrain.config.schema import Config
+from advtrain.learning.attacks.ball import Ball
+from advtrain.learning.attacks.evaluating import EvaluatingAttack
 from advtrain.learning.attacks.pgd import pgd
 from advtrain.learning.data.images import Resident
 from advtrain.learning.device import keep_memory
@@ -138,7 +140,8 @@ def evaluation(workload: Workload) -> dict[str, float]:
     x, y, _ = images(workload.dataset, workload.evaluated)
     held_out = Resident(x, y, torch.arange(len(y)))
     keep_memory(torch.device("cpu"))
-    measure = partial(evaluate, model, held_out, norm="linf", eps=workload.eps, steps=20)
+    attack = EvaluatingAttack(Ball("linf", workload.eps), 20)
+    measure = partial(evaluate, model, held_out, attack)
     began = time.perf_counter()
     measure()
     return {"seconds": (time.perf_counter() - began) / len(y) / 21}

@@ -42,7 +42,13 @@ FOLDERS = {
     "learning.distributed": set(),
     "learning.objectives": {"learning", "learning.attacks", "learning.distributed"},
     "learning.measuring": {
-        *("learning.attacks", "learning.data", "learning.distributed", "learning.objectives")
+        *(
+            "learning",
+            "learning.attacks",
+            "learning.data",
+            "learning.distributed",
+            "learning.objectives",
+        )
     },
     "report.input": set(),
     "report.numbers": {"report.input"},
@@ -52,7 +58,7 @@ FOLDERS = {
 # The few modules of rooms without torch that compute tensors.
 WITH_TORCH = {
     *("store.checkpoint", "store.provenance", "store.weights"),
-    *("tasks.train", "tasks.prepare", "tasks.mid_epoch", "tasks.evaluate"),
+    *("tasks.train", "tasks.prepare", "tasks.mid_epoch", "tasks.keep", "tasks.evaluate"),
 }
 
 

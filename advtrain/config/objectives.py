@@ -10,6 +10,7 @@ from advtrain.config.expressions import evaluate, number
 from advtrain.config.section import Count, Number, Section
 
 Smoothing = Annotated[Number, Field(ge=0, lt=1)]
+USUAL_ALPHA = "2.5*eps/steps"  # reaches any point of the ball from any other with steps to spare
 _SMOOTHING = "share of the label's probability spread over all classes, in the cross-entropy"
 
 

@@ -15,6 +15,7 @@ from advtrain.config.expressions import integer
 from advtrain.config.names import known_dataset, known_model
 from advtrain.config.objectives import (
     OBJECTIVES,
+    USUAL_ALPHA,
     Fgsm,
     Free,
     Objective,
@@ -117,7 +118,7 @@ class Attack(Section):
         0.1, description="radius of the ball, in units of the input's [0, 1]; 8/255 may be written"
     )
     alpha: float | str = Field(
-        "2.5*eps/steps", description="step size: a number or an expression in eps and steps"
+        USUAL_ALPHA, description="step size: a number or an expression in eps and steps"
     )
     steps: Annotated[Count, Field(ge=1)] = Field(10, description="gradient steps; FGSM is one")
     start: Literal["zero", "uniform"] = Field(

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
+from advtrain.config.objectives import USUAL_ALPHA
 from advtrain.config.schema import Config
 from advtrain.diagnosis import rules
 from advtrain.diagnosis.schedules import LEAST_EPOCHS, Case, piecewise, plan, short, to_the_end
@@ -91,8 +92,8 @@ def _stronger_attack(case: Case) -> Remedy:
     overrides = [f"steps={steps}"]
     if attack is None or attack.start != "uniform":
         overrides.append("start=uniform")
-    if attack is None or attack.alpha != "2.5*eps/steps":
-        overrides.append("alpha=2.5*eps/steps")
+    if attack is None or attack.alpha != USUAL_ALPHA:
+        overrides.append(f"alpha={USUAL_ALPHA}")
     if case.config and case.config.evaluation.steps < 2 * steps:
         overrides.append(f"evaluation.steps={2 * steps}")
     return Remedy("give the training attack more steps from a random start", overrides)

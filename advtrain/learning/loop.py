@@ -11,237 +11,102 @@ from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
 
-from advtrain.config.objectives import Objective
-from advtrain.config.optimization import Schedule
-from advtrain.config.schema import Config, Training
 from advtrain.learning.attacks.pgd import weighted
-from advtrain.learning.data.augment import crop_and_flip
-from advtrain.learning.data.splits import Data
-from advtrain.learning.distributed.group import ALONE, Group
-from advtrain.learning.measuring.measure import measure, panel, weight_norm
-from advtrain.learning.measuring.tally import Tally
+from advtrain.learning.epoch import Epoch
+from advtrain.learning.measuring.measure import make_panel, measure
+from advtrain.learning.measuring.tally import Descent
 from advtrain.learning.objectives import OBJECTIVES
 from advtrain.learning.objectives.awp import perturbed
-from advtrain.learning.objectives.batch import Batch, Carry
-from advtrain.learning.order import batches_of
-from advtrain.learning.schedule import alpha_factor, eps_factor, lr_factor
-from advtrain.learning.streams import Draws, Source, seed_global, seed_of, stream
-from advtrain.records import EpochRecord, Position, Progress
-
-# Batches done, batches in the epoch, and what gives all that going on from there needs: to be
-# called by all processes of a group or none.
-Tick = Callable[[int, int, Callable[[], Position]], None]
+from advtrain.learning.objectives.batch import Batch
+from advtrain.learning.session import Session
+from advtrain.records import EpochRecord
 
 
-def train_epochs(
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    data: Data,
-    config: Config,
-    progress: Progress,
-    tick: Tick = lambda *_: None,
-    *,
-    position: Position | None = None,
-    under_way: Callable[[], AbstractContextManager[None]] = nullcontext,
-    average: AveragedModel | None = None,
-    hopeless: Callable[[EpochRecord], str] = lambda record: "",
-    group: Group = ALONE,
-) -> Iterator[EpochRecord]:
-    """Train from `progress` (updated in place) to the config's last epoch, a record for each.
+class Hooks:
+    """What the loop calls on its way. Each does nothing here; who saves or watches overrides."""
+
+    def under_way(self) -> AbstractContextManager[None]:
+        """Entered while the batches of an epoch are trained."""
+        return nullcontext()
+
+    def after_batch(self, epoch: Epoch) -> None:
+        """A batch is done, in every process of a group; an exception raised here ends the run."""
+
+    def hopeless(self, record: EpochRecord) -> str:
+        """Why the run should end after this epoch, or nothing. Only the leader's is heeded."""
+        return ""
+
+
+def train_epochs(session: Session, hooks: Hooks) -> Iterator[EpochRecord]:
+    """Train from the session's progress (updated in place) to its last epoch, a record for each.
 
     Ends early, with the reason in `progress.stopped`, on a loss or weight that is not finite, on
-    `training.early_stopping`, and where `hopeless` says why of an epoch's record. `average` is
-    kept up with the weights. Random numbers and the learning rate depend on the seed, the
-    epoch and the batch alone, so a run goes on from any batch's weights as if never stopped:
-    `position` says from which of the first epoch. While batches are trained `under_way` is entered.
-    Every process of a `group` comes to the same records; only the leader's `hopeless` is asked.
+    `training.early_stopping`, and where a hook calls the run hopeless. Every process of a group
+    comes to the same records.
     """
-    measured_on, network = panel(data, config.evaluation.size), fast(model, config.training)
-    trained = group.wrap(network)
-    while progress.epoch < config.training.epochs and not progress.stopped:
-        began = time.perf_counter() - (position.seconds if position else 0)
-        with under_way():
-            record = train_epoch(
-                network, optimizer, data, config, progress, tick, average, position, trained, group
-            )
-        position = None
+    panel = make_panel(session.data, session.config.evaluation.size)
+    while not session.done:
+        began = time.perf_counter() - (session.position.seconds if session.position else 0)
+        with hooks.under_way():
+            record = train_epoch(session, hooks)
         if record.finite:
-            measure(model, measured_on, config, record, progress, average, group)
-            last = progress.epoch == config.training.epochs or bool(progress.stopped)
-            if not last and (reason := group.agreed(hopeless(record))):
-                progress.stopped = reason  # now on all images
-                measure(model, measured_on, config, record, progress, average, group)
+            measure(session, panel, record)
+            if not session.done and (reason := session.group.agreed(hooks.hopeless(record))):
+                session.progress.stopped = reason
+                measure(session, panel, record)  # now on all images
         else:
-            progress.stopped = "nonfinite"
+            session.progress.stopped = "nonfinite"
         record.seconds = time.perf_counter() - began
         yield record
 
 
-def train_epoch(
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    data: Data,
-    config: Config,
-    progress: Progress,
-    tick: Tick,
-    average: AveragedModel | None = None,
-    position: Position | None = None,
-    trained: nn.Module | None = None,
-    group: Group = ALONE,
-) -> EpochRecord:
-    """One pass over the training images, or what `position` leaves of it.
-
-    Ends at the first batch that is not finite. Each process of a group takes its share of every
-    batch. `trained` is the model as the group wraps it, for the passes that are descended.
-    """
-    trained = model if trained is None else trained
-    epoch, keys = progress.epoch + 1, config.objective
-    objective, replays = OBJECTIVES[keys.name], getattr(keys, "replays", 1)
-    batches = batches_of(
-        len(data.train), config.training.batch_size, config.seed, epoch, replays, group.size
-    )
-    steps, clock = len(batches) * replays, (config.schedule, config.horizon)
-    start = position or Position(progress.step)
-    tally = Tally(next(model.parameters()).device, group, start.sums)
-    carry = Carry(None if start.delta is None else start.delta[group.share])
-    lr, strength = start.lr, start.strength
-    model.train()
-    began = time.perf_counter() - start.seconds
-
-    def here() -> Position:
-        return Position(start.step, number + 1, time.perf_counter() - began, lr, strength,
-                        tally.state(), group.whole(carry.delta))  # fmt: skip
-
-    shares = [positions[group.share] for positions in batches[start.done :]]
-    for number, (x, y, _) in enumerate(data.train.batches(shares), start.done):
-        step, whole = (epoch - 1) * steps + number * replays, len(batches[number])
-        strength, stride = (factor(of, clock, step, steps) for of in (eps_factor, alpha_factor))
-        x, attacks = random_parts(x, config, epoch, number, whole, group)
-        batch = Batch(x, y, keys, config.attack, attacks, strength, stride, carry, group, whole)
-
-        for replay, x_adv in enumerate(objective.examples(model, batch)):
-            lr = config.optimizer.lr * factor(lr_factor, clock, step + replay, steps)
-            loss, robust_logits, grad_norm = descend(
-                model, optimizer, batch, x_adv, config, lr, step / steps, trained
-            )
-            group.agree_buffers(model)
-            if average is not None:
-                average.update_parameters(model)
-            progress.step += 1
-            tally.add(loss, robust_logits, y, grad_norm, whole)
-
-        first_bad = tally.first_bad(final=number + 1 == len(batches))
-        progress.bad_batch = -(-first_bad // replays)  # it counts each replay
-        if progress.bad_batch:
+def train_epoch(session: Session, hooks: Hooks) -> EpochRecord:
+    """One pass over the training images; it ends at the first batch that is not finite."""
+    session.fast_model.train()
+    epoch = Epoch(session)
+    for batch in epoch.batches():
+        for x_adv in epoch.examples(batch):
+            epoch.count(batch, descend(session, batch, x_adv, epoch.lr, epoch.elapsed))
+        if epoch.not_finite():
             break
-        tick(number + 1, len(batches), here)
-    progress.epoch = epoch
-    record = EpochRecord(epoch, progress.step, lr=lr, eps=config.attack.eps * strength)
-    tally.into(record, time.perf_counter() - began)
-    record.weight_norm = weight_norm(model)
-    if not record.finite and not progress.bad_batch:  # the last step made the weights so
-        progress.bad_batch = len(batches)
-    return record
+        hooks.after_batch(epoch)
+    return epoch.record()
 
 
-def random_parts(
-    x: Tensor, config: Config, epoch: int, number: int, whole: int, group: Group
-) -> tuple[Tensor, Source]:
-    """The batch's images, augmented if asked for, and what its attack draws from.
+def descend(session: Session, batch: Batch, x_adv: Tensor, lr: float, epochs: float) -> Descent:
+    """One step of the optimizer down the batch's loss, `epochs` after the beginning.
 
-    Also begins the stream that dropout draws from, which each process has of its own.
+    With `awp` the gradient is taken at perturbed weights.
     """
-    seed, device = config.seed, x.device
-
-    def source(purpose: str) -> Source:
-        begun = stream(seed, purpose, epoch, number, device=device)
-        return begun if group.size == 1 else Draws(begun, whole, group.share)
-
-    if config.dataset.augment == "crop+flip":
-        x = crop_and_flip(x, source("augment"))
-    own = () if group.leads else (group.rank,)
-    seed_global(seed_of(seed, "dropout", epoch, number, *own), device)
-    return x, source("attack")
-
-
-def descend(
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    batch: Batch,
-    x_adv: Tensor,
-    config: Config,
-    lr: float,
-    epochs: float,
-    trained: nn.Module,
-) -> tuple[Tensor, Tensor | None, Tensor]:
-    """One step down the batch's loss, `epochs` after the beginning, by the gradient at all of it.
-
-    Loss and robust logits of the images here; the l2 norm of the gradient.
-    """
-    loss_of = OBJECTIVES[config.objective.name].loss
+    loss_of, optimizer = OBJECTIVES[session.config.objective.name].loss, session.optimizer
 
     def climbed() -> Tensor:
-        return weighted(loss_of(model, batch, x_adv).loss, batch.weight)
+        return weighted(loss_of(session.fast_model, batch, x_adv).loss, batch.weight)
 
-    with weights(model, climbed, config.objective, epochs, batch.group):
-        loss, robust_logits = loss_of(trained, batch, x_adv)
+    with weights_to_descend_at(session, climbed, epochs):
+        loss, robust_logits = loss_of(session.synced_model, batch, x_adv)
         optimizer.zero_grad()
         torch.autograd.backward(weighted(loss, batch.weight))
-    grad_norm = clip(model, config.optimizer.clip_norm)
+    grad_norm = clip(session.model, session.config.optimizer.clip_norm)
     for param_group in optimizer.param_groups:
         param_group["lr"] = lr
     optimizer.step()
-    return loss, robust_logits, grad_norm
+    session.group.agree_buffers(session.model)
+    if session.average is not None:
+        session.average.update_parameters(session.model)
+    return Descent(loss, robust_logits, grad_norm)
 
 
-def fast(model: nn.Module, keys: Training) -> nn.Module:
-    """The model in bf16 and compiled, if asked for; its weights and mode are the original's."""
-    device = next(model.parameters()).device
-    if keys.precision == "bf16":
-        model = LowPrecision(model, device.type)
-    if not keys.compile:
-        return model
-    mode = "reduce-overhead" if device.type == "cuda" else "default"  # the former: CUDA graphs
-    compiled = torch.compile(model, mode=mode, dynamic=False)
-    assert isinstance(compiled, nn.Module)
-    return compiled
-
-
-class LowPrecision(nn.Module):
-    """A network whose passes are in bfloat16, and its weights and logits in float32."""
-
-    def __init__(self, network: nn.Module, device: str) -> None:
-        super().__init__()
-        self.network, self.device = network, device
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(n, ...) inputs to (n, classes) logits."""
-        with torch.autocast(self.device, torch.bfloat16):
-            logits: Tensor = self.network(x)
-        return logits.float()
-
-
-def factor(
-    of: Callable[[Schedule, int, int, int], float],
-    clock: tuple[Schedule, int],
-    step: int,
-    steps: int,
-) -> float:
-    """A factor of the schedule at a step, with `steps` an epoch."""
-    schedule, horizon = clock
-    return of(schedule, step, steps, horizon)
-
-
-def weights(
-    model: nn.Module, loss: Callable[[], Tensor], keys: Objective, epochs: float, group: Group
+def weights_to_descend_at(
+    session: Session, loss: Callable[[], Tensor], epochs: float
 ) -> AbstractContextManager[None]:
-    """The weights to descend at, after so many epochs: as they are, or perturbed by `awp`."""
+    """Leave the weights as they are, or perturb them meanwhile by `awp` after its warm-up."""
+    keys = session.config.objective
     size = getattr(keys, "awp", 0.0)
     if not size or epochs < getattr(keys, "awp_warmup", 0.0):
         return nullcontext()
-    return perturbed(model, loss, size, group)
+    return perturbed(session.fast_model, loss, size, session.group)
 
 
 def clip(model: nn.Module, limit: float | None) -> Tensor:

@@ -8,7 +8,6 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -19,7 +18,9 @@ from advtrain.config.load import load_config, located
 from advtrain.config.names import MODELS
 from advtrain.config.schema import Config
 from advtrain.errors import AdvtrainError, Busy, RunFailed
-from advtrain.learning.attacks.doubts import doubts, standard_error
+from advtrain.learning.attacks.ball import Ball
+from advtrain.learning.attacks.doubts import Measured, doubts, standard_error
+from advtrain.learning.attacks.evaluating import EvaluatingAttack
 from advtrain.learning.attacks.strong import (
     AUTOATTACK,
     AttackStage,
@@ -33,7 +34,7 @@ from advtrain.learning.attacks.strong import (
 from advtrain.learning.data.images import Images
 from advtrain.learning.data.splits import load_data
 from advtrain.learning.device import choose_device, keep_memory, suit_threads
-from advtrain.learning.measuring.measure import panel
+from advtrain.learning.measuring.measure import make_panel
 from advtrain.learning.models import build_model
 from advtrain.learning.streams import preserved, seed_global, seed_of
 from advtrain.store import provenance
@@ -64,6 +65,10 @@ class EvaluationRequest:
     images: int | None = None
     ema: bool = False
     device: str = "auto"
+
+    def pgd(self, ball: Ball) -> EvaluatingAttack:
+        """The PGD that is asked for."""
+        return EvaluatingAttack(ball, self.steps, self.restarts)
 
 
 @dataclass(frozen=True)
@@ -167,7 +172,7 @@ def _prepare(of: Chosen, request: EvaluationRequest, device: torch.device) -> _W
     if config.model.name in MODELS:  # as in training
         model.to(memory_format=torch.channels_last)
     seed_global(seed_of(config.seed, "evaluation"), device)  # for networks that draw by themselves
-    images = data.test if request.images is None else panel(data, request.images).test
+    images = data.test if request.images is None else make_panel(data, request.images).test
     return _Work(of, request, config, model, epoch, sha, images, data.num_classes, data.shape,
                  device, eps)  # fmt: skip
 
@@ -188,20 +193,18 @@ def _radii(run: Path, config: Config, request: EvaluationRequest) -> tuple[float
 
 def _stages(work: _Work, eps: float) -> list[AttackStage]:
     """The images as they are, the run's evaluating attack, PGD, and AutoAttack if asked for."""
-    norm, config, asked = work.config.attack.norm, work.config, work.request
-    pgd = partial(pgd_stage, work.model, norm=norm, eps=eps)
+    own, asked = EvaluatingAttack.of(work.config, eps), work.request
     stages = [
         clean_stage(work.model),
         # On all images, as after each epoch: of the last weights it gives test_robust_acc.
-        pgd(steps=config.evaluation.steps, restarts=config.attack.restarts),
-        pgd(steps=asked.steps, restarts=asked.restarts, after="clean"),
+        pgd_stage(work.model, own),
+        pgd_stage(work.model, asked.pgd(own.ball), after="clean"),
     ]
     if stages[1].name == stages[2].name:
         del stages[2]
     if asked.attack == "autoattack":
         stages += autoattack_stages(
-            work.model, norm=norm, eps=eps, classes=work.classes, shape=work.shape,
-            device=work.device,
+            work.model, own.ball, classes=work.classes, shape=work.shape, device=work.device,
         )  # fmt: skip
     return stages
 
@@ -262,11 +265,9 @@ def _judged(
     if "square" in accuracy:
         accuracy["autoattack"] = accuracy["square"]
         seconds["autoattack"] = sum(seconds.get(name, 0.0) for name in AUTOATTACK)
-    warnings = doubts(
-        accuracy, count, config, eps=eps, steps=work.request.steps, signs=signs,
-        own=f"pgd-{config.evaluation.steps}-{config.attack.restarts}",
-        strong=f"pgd-{work.request.steps}-{work.request.restarts}",
-    )  # fmt: skip
+    own = EvaluatingAttack.of(config, eps)
+    measured = Measured(accuracy, count, own, work.request.pgd(own.ball))
+    warnings = doubts(measured, config, signs)
     return [
         EvaluationRow(
             work.of.checkpoint, work.epoch, work.weights, config.attack.norm, eps, name, count, p,

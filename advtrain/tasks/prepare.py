@@ -1,9 +1,10 @@
-"""What a run works with: data, network, optimizer, and how far it is; its own or its parent's."""
+"""What a run works with: its session of training, and what of it the files already say."""
 
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,70 +18,59 @@ from advtrain.errors import AdvtrainError
 from advtrain.learning.data.splits import Data, load_data
 from advtrain.learning.device import choose_device, device_name, keep_memory, suit_threads
 from advtrain.learning.distributed.group import ALONE, Group
-from advtrain.learning.distributed.sync_norm import synchronised
 from advtrain.learning.measuring.image_examples import Fixed, fixed_images
 from advtrain.learning.models import build_model
 from advtrain.learning.optimizer import averaged, build_optimizer
 from advtrain.learning.order import check_replays, check_shares, joined_for
+from advtrain.learning.session import Session
 from advtrain.learning.streams import seed_of
 from advtrain.process.observer import Observer
-from advtrain.records import Position, Progress, Row
+from advtrain.records import Progress, Row
 from advtrain.store import checkpoint, examples_npz, metrics, provenance
 from advtrain.store.parent import Parent
 
 
 @dataclass(frozen=True)
-class Work:
-    """All that training needs, and what of it a file already says."""
+class Assignment:
+    """What is to be trained, in which directory, going on from which other run, and where."""
 
     config: Config
-    data: Data
-    model: nn.Module
-    optimizer: torch.optim.Optimizer
-    average: AveragedModel | None
-    progress: Progress
-    position: Position | None  # within the epoch after those
+    path: Path
+    parent: Parent | None
+    device: str
+
+
+@dataclass(frozen=True)
+class Work:
+    """The training of a run, and what is written beside its weights."""
+
+    session: Session
     rows: list[Row]  # of the epochs done
     provenance: dict[str, Any]
     parent: Parent | None
     parent_best: bytes | None  # its best.pt, unless this run has gone on from it before
     fixed: Fixed  # the images that `shown` is about
     shown: examples_npz.Examples
+    began: float = field(default_factory=time.perf_counter)
 
 
-def prepare(
-    config: Config,
-    device: str,
-    path: Path,
-    parent: Parent | None,
-    observer: Observer,
-    group: Group = ALONE,
-) -> Work:
+def prepare(assigned: Assignment, observer: Observer, group: Group = ALONE) -> Work:
     """Everything that can fail on a user's mistake, before the run's directory is touched."""
-    where = choose_device(device)
+    config, path, parent = assigned.config, assigned.path, assigned.parent
+    where = choose_device(assigned.device)
     data = load_data(config.dataset, where)
     _check_order(config, len(data.train), group, observer)
-    record = record_of(config, data, path, parent)
-    model = ready_model(config, data, where)
-    if group.size > 1:
-        _freeze_unused(model, data.shape, where)
-        if config.training.batch_norm == "synchronised":
-            synchronised(model, group)
-    optimizer = build_optimizer(model, config.optimizer)
-    average = averaged(model, config.training.ema) if config.training.ema else None
-    progress, rows, best = Progress(), [], None
+    record = record_of(assigned, data)
+    session = begin_session(config, data, where, group)
+    rows: list[Row] = []
+    best = None
     if (path / "last.pt").exists():
-        progress = checkpoint.restore(path / "last.pt", model, optimizer, average)
-        rows = metrics.read_rows(path / "metrics.csv", progress.epoch)
+        session.progress = checkpoint.restore(path / "last.pt", *_states(session))
+        rows = metrics.read_rows(path / "metrics.csv", session.progress.epoch)
     elif parent:
-        progress, rows, best = _take_over(parent, config, model, optimizer, average, observer)
-    position = None
+        rows, best = _take_over(parent, session, observer)
     if (path / "part.pt").exists():
-        try:
-            part = checkpoint.restore_part(path / "part.pt", progress, model, optimizer, average)
-            progress, position = part or (progress, None)
-        except AdvtrainError as error:
-            observer.warn(f"{error}. It is left out: epoch {progress.epoch + 1} begins anew")
+        _go_on_within(path / "part.pt", session, observer)
     now = provenance.session(
         str(where), device_name(where), config.training.precision, config.training.compile,
         group.size,
@@ -89,9 +79,42 @@ def prepare(
         observer.warn(f"resumed on different terms, so the figures may differ slightly: {text}")
     record["sessions"].append(now)
     fixed = fixed_images(data.test, data.shape)
-    shown = _shown(fixed, config, path, progress.epoch, observer)
-    return Work(config, data, model, optimizer, average, progress, position, rows, record, parent,
-                best, fixed, shown)  # fmt: skip
+    shown = _shown(fixed, config, path, session.progress.epoch, observer)
+    return Work(session, rows, record, parent, best, fixed, shown)
+
+
+def begin_session(config: Config, data: Data, where: torch.device, group: Group) -> Session:
+    """A training that has yet to take its first step."""
+    model = ready_model(config, data, where)
+    if group.size > 1:
+        _freeze_unused(model, data.shape, where)
+        if config.training.batch_norm == "synchronised":
+            # Imports torch._dynamo, which takes as long as half of torch.
+            from advtrain.learning.distributed.sync_norm import synchronised
+
+            synchronised(model, group)
+    average = averaged(model, config.training.ema) if config.training.ema else None
+    optimizer = build_optimizer(model, config.optimizer)
+    return Session(config, data, model, optimizer, average=average, group=group)
+
+
+def _states(
+    session: Session,
+) -> tuple[nn.Module, torch.optim.Optimizer, AveragedModel | None]:
+    """What a checkpoint holds the state of."""
+    return session.model, session.optimizer, session.average
+
+
+def _go_on_within(file: Path, session: Session, observer: Observer) -> None:
+    """Go on from within an epoch, or warn that the file is of no use."""
+    try:
+        part = checkpoint.restore_part(file, session.progress, *_states(session))
+    except AdvtrainError as error:
+        begins = session.progress.epoch + 1
+        observer.warn(f"{error}. It is left out: epoch {begins} begins anew")
+        return
+    if part:
+        session.progress, session.position = part
 
 
 def _check_order(config: Config, images: int, group: Group, observer: Observer) -> None:
@@ -141,18 +164,19 @@ def _freeze_unused(model: nn.Module, shape: tuple[int, int, int], where: torch.d
 def _shown(
     fixed: Fixed, config: Config, path: Path, epoch: int, observer: Observer
 ) -> examples_npz.Examples:
-    """What examples_npz.npz holds of the epochs done; nothing, and a warning, if it is damaged."""
+    """What examples.npz holds of the epochs done; nothing, and a warning, if it is damaged."""
     label = fixed.batch.y.cpu().numpy()
     shown = examples_npz.of_images(config.attack.norm, fixed.kept, label, fixed.index)
     try:
-        shown.go_on(path / "examples_npz.npz", epoch)
+        shown.go_on(path / "examples.npz", epoch)
     except AdvtrainError as error:
         observer.warn(f"{error}. It is begun anew, without the stages before epoch {epoch + 1}")
     return shown
 
 
-def record_of(config: Config, data: Data, path: Path, parent: Parent | None) -> dict[str, Any]:
+def record_of(assigned: Assignment, data: Data) -> dict[str, Any]:
     """The run's provenance: begun, or what is there, made sure to be about the same images."""
+    config, path, parent = assigned.config, assigned.path, assigned.parent
     record = provenance.read(path) or {
         "identity": path.name.rpartition("-")[2],
         "parent": _lineage(parent, config) if parent else None,
@@ -184,14 +208,10 @@ def _lineage(parent: Parent, config: Config) -> dict[str, Any]:
 
 
 def _take_over(
-    parent: Parent,
-    config: Config,
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    average: AveragedModel | None,
-    observer: Observer,
-) -> tuple[Progress, list[Row], bytes | None]:
-    """The parent's weights, its rows, and its best.pt if it has one."""
+    parent: Parent, session: Session, observer: Observer
+) -> tuple[list[Row], bytes | None]:
+    """Take the parent's weights; its rows, and its best.pt if it has one."""
+    config, (model, optimizer, average) = session.config, _states(session)
     same = type(parent.config.optimizer) is type(config.optimizer)
     last, best = parent.path / "last.pt", parent.path / "best.pt"
     progress = checkpoint.restore(last, model, optimizer if same else None, average)
@@ -206,11 +226,11 @@ def _take_over(
     measured = ("dataset", "attack", "objective", "evaluation")
     alike = all(getattr(parent.config, key) == getattr(config, key) for key in measured)
     kept = {"best_epoch", "best_acc", "best_loss"} if alike and best.exists() else set()
-    progress = Progress(
+    session.progress = Progress(
         progress.epoch,
         progress.step,
         carried=progress.epoch,
         **{key: getattr(progress, key) for key in kept},
     )
     rows = metrics.read_rows(parent.path / "metrics.csv", progress.epoch)
-    return progress, rows, best.read_bytes() if kept else None
+    return rows, best.read_bytes() if kept else None

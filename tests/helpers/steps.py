@@ -10,10 +10,11 @@ from torch import Tensor, nn
 from advtrain.config.schema import Config
 from advtrain.learning.data.images import Resident
 from advtrain.learning.data.splits import Data
-from advtrain.learning.loop import train_epoch
+from advtrain.learning.loop import Hooks, train_epoch
 from advtrain.learning.models import build_model
 from advtrain.learning.optimizer import build_optimizer
-from advtrain.records import EpochRecord, Progress
+from advtrain.learning.session import Session
+from advtrain.records import EpochRecord
 from tests.helpers.reference_methods import flat
 
 SHAPE = (1, 4, 4)
@@ -51,7 +52,5 @@ def trained(
     trace: list[Tensor] = []
     optimizer = build_optimizer(model, config.optimizer)
     optimizer.register_step_post_hook(lambda *_: trace.append(flat(model.parameters())))
-    progress, records = Progress(), []
-    for _ in range(epochs):
-        records.append(train_epoch(model, optimizer, data, config, progress, lambda *_: None))
-    return trace, records
+    session = Session(config, data, model, optimizer)
+    return trace, [train_epoch(session, Hooks()) for _ in range(epochs)]

@@ -16,14 +16,16 @@ from typing import Any
 import torch
 from torch import nn
 
+from advtrain.learning.attacks.ball import Ball
+from advtrain.learning.attacks.evaluating import EvaluatingAttack
 from advtrain.learning.data.splits import Data
 from advtrain.learning.distributed.group import ALONE, Group, joined
 from advtrain.learning.distributed.sync_norm import synchronised
-from advtrain.learning.loop import train_epochs
+from advtrain.learning.loop import Hooks, train_epochs
 from advtrain.learning.measuring.score import evaluate
 from advtrain.learning.models import build_model
 from advtrain.learning.optimizer import averaged, build_optimizer
-from advtrain.records import Progress
+from advtrain.learning.session import Session
 from tests.helpers.reference_methods import flat
 from tests.helpers.steps import SHAPE, config_of, splits
 
@@ -107,25 +109,21 @@ def found(case: str, group: Group = ALONE) -> dict[str, Any]:
     optimizer = build_optimizer(model, config.optimizer)
     trace: list[torch.Tensor] = []
     optimizer.register_step_post_hook(lambda *_: trace.append(flat(model.parameters())))
-    progress = Progress()
-    records = [
-        record.values()
-        for record in train_epochs(model, optimizer, data, config, progress, average=average,
-                                   group=group)
-    ]  # fmt: skip
+    session = Session(config, data, model, optimizer, average=average, group=group)
+    records = [record.values() for record in train_epochs(session, Hooks())]
     return {
         "trace": torch.stack(trace),
         "records": records,
         "buffers": [b.double() for each in (model, average) if each for b in each.buffers()],
-        "bad": (progress.stopped, progress.bad_batch),
+        "bad": (session.progress.stopped, session.progress.bad_batch),
     }
 
 
 def scored(count: int, group: Group = ALONE) -> list[float | None]:
     """An evaluation of so many images, of which a process may have none."""
     on = images(None).test.take(torch.arange(count).numpy())
-    score = evaluate(network(True), on, norm="linf", eps=0.1, steps=2, fgsm=True, doubled=True,
-                     group=group)  # fmt: skip
+    attack = EvaluatingAttack(Ball("linf", 0.1), steps=2)
+    score = evaluate(network(True), on, attack, fgsm=True, doubled=True, group=group)
     return list(vars(score).values())
 
 

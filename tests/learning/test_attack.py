@@ -10,15 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from advtrain.learning.attacks.pgd import (
-    ascend,
-    mode,
-    own_start,
-    pgd,
-    steepest,
-    strongest,
-    uniform_in_ball,
-)
+from advtrain.learning.attacks.ball import Ascent, Ball, steepest
+from advtrain.learning.attacks.evaluating import EvaluatingAttack, own_start, strongest
+from advtrain.learning.attacks.pgd import ascend, mode, pgd
 from advtrain.learning.data.images import Resident
 from advtrain.learning.measuring.score import evaluate
 from advtrain.learning.models import build_model
@@ -139,10 +133,10 @@ def test_only_train_mode_touches_the_buffers() -> None:
 def test_uniform_starts_fill_the_ball() -> None:
     like = torch.zeros(20_000, 1, 1, 2)
     generator = torch.Generator().manual_seed(0)
-    square = uniform_in_ball(like, "linf", 0.5, generator).flatten(1)
+    square = Ball("linf", 0.5).uniform(like, generator).flatten(1)
     assert square.abs().max() <= 0.5 and abs(square.mean()) < 0.01
     assert (square.abs().amax(1) < 0.25).float().mean() == pytest.approx(0.25, abs=0.02)
-    disc = uniform_in_ball(like, "l2", 0.5, generator).flatten(1).norm(dim=1)
+    disc = Ball("l2", 0.5).uniform(like, generator).flatten(1).norm(dim=1)
     assert disc.max() <= 0.5 * (1 + 1e-6)
     assert (disc < 0.25).float().mean() == pytest.approx(0.25, abs=0.02)  # an area, not a radius
 
@@ -167,37 +161,30 @@ def test_the_strongest_restart_counts_for_each_example(network: nn.Module) -> No
 
 def test_more_steps_and_restarts_never_look_weaker(network: nn.Module) -> None:
     images = Resident(*batch(300), torch.arange(300))
-    keys = {"norm": "linf", "eps": 0.1}
-    one = evaluate(network, images, **keys, steps=5, fgsm=True, doubled=True)
+    ball = Ball("linf", 0.1)
+    one = evaluate(network, images, EvaluatingAttack(ball, 5), fgsm=True, doubled=True)
     assert one.robust_loss_2x >= one.robust_loss >= one.clean_loss
     assert one.robust_acc <= one.clean_acc
-    assert evaluate(network, images, **keys, steps=5, restarts=3).robust_loss >= one.robust_loss
+    assert evaluate(network, images, EvaluatingAttack(ball, 5, 3)).robust_loss >= one.robust_loss
 
 
 def test_the_doubled_loss_of_all_images_is_the_loss_at_twice_the_steps(network: nn.Module) -> None:
     """With 128 images or fewer nothing is estimated: the trajectory at step 2k is exact."""
     x, y = batch(40)
-    score = evaluate(
-        network,
-        Resident(x, y, torch.arange(40)),
-        norm="linf",
-        eps=0.1,
-        steps=4,
-        fgsm=True,
-        doubled=True,
-    )
-    start = own_start(x, torch.arange(40), "linf", 0.1, 0)
-    further = ascend(network, x, y, start, norm="linf", eps=0.1, alpha=2.5 * 0.1 / 4, steps=8)
+    ball, images = Ball("linf", 0.1), Resident(x, y, torch.arange(40))
+    score = evaluate(network, images, EvaluatingAttack(ball, 4), fgsm=True, doubled=True)
+    start = own_start(x, torch.arange(40), ball, 0)
+    further = ascend(network, x, y, start, Ascent(ball, alpha=2.5 * 0.1 / 4, steps=8))
     assert score.robust_loss_2x == pytest.approx(F.cross_entropy(network(further), y).item())
 
 
 def test_evaluation_of_an_example_does_not_depend_on_the_others(network: nn.Module) -> None:
     x, y = batch(30)
     images = Resident(x, y, torch.arange(30))
-    keys = {"norm": "linf", "eps": 0.1, "steps": 3}
-    whole = evaluate(network, images, **keys).robust_loss
+    attack = EvaluatingAttack(Ball("linf", 0.1), 3)
+    whole = evaluate(network, images, attack).robust_loss
     parts = [
-        evaluate(network, Resident(x[i], y[i], i), **keys)
+        evaluate(network, Resident(x[i], y[i], i), attack)
         for i in torch.arange(30).flip(0).split(7)
     ]
     sizes = [7, 7, 7, 7, 2]

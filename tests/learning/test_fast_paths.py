@@ -16,13 +16,14 @@ from advtrain.config.schema import Config
 from advtrain.learning.attacks.pgd import pgd
 from advtrain.learning.data.images import Resident
 from advtrain.learning.data.splits import Data
-from advtrain.learning.loop import fast, train_epoch
+from advtrain.learning.loop import Hooks, train_epoch
 from advtrain.learning.models import build_model
 from advtrain.learning.models.classifier import Classifier
 from advtrain.learning.models.stem import Stem
 from advtrain.learning.optimizer import build_optimizer
+from advtrain.learning.session import Session
 from advtrain.learning.streams import stream
-from advtrain.records import EpochRecord, Progress
+from advtrain.records import EpochRecord
 from bench.plain import plain
 from bench.workloads import WORKLOADS, textbook_model
 from tests.helpers import reference
@@ -66,8 +67,7 @@ def one_step(
     data = Resident(x, y, torch.arange(len(y)))
     splits = Data(data, None, data, shape, 10, torch.zeros(1), torch.ones(1), "")
     optimizer = build_optimizer(model, config.optimizer)
-    network = fast(model, config.training)
-    record = train_epoch(network, optimizer, splits, config, Progress(), lambda *_: None)
+    record = train_epoch(Session(config, splits, model, optimizer), Hooks())
 
     order = torch.randperm(len(y), generator=stream(0, "order", 1))
     x, y, attack = x[order], y[order], config.attack

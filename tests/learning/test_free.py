@@ -9,13 +9,13 @@ import torch
 
 from advtrain.config.objectives import Free
 from advtrain.config.schema import Attack
-from advtrain.learning.loop import train_epoch
+from advtrain.learning.loop import Hooks, train_epoch
 from advtrain.learning.objectives import OBJECTIVES
 from advtrain.learning.objectives.batch import Batch, Carry
 from advtrain.learning.optimizer import build_optimizer
 from advtrain.learning.order import batches_of
+from advtrain.learning.session import Session
 from advtrain.learning.streams import stream
-from advtrain.records import Progress
 from tests.helpers import reference_methods as plain
 from tests.helpers.steps import built, config_of, splits, trained
 
@@ -101,7 +101,7 @@ def test_free_takes_as_many_steps_as_pgd_and_tells_the_rate_of_the_last() -> Non
 def test_the_batch_that_broke_free_is_counted_in_batches() -> None:
     data = splits(32)
     data.train.images[batches_of(32, 4, 0, 1, 4)[1]] = float("nan")  # the second of two
-    config, progress, model = config_of({"name": "free", "replays": 4}), Progress(), built()
-    optimizer = build_optimizer(model, config.optimizer)
-    record = train_epoch(model, optimizer, data, config, progress, lambda *_: None)
-    assert progress.bad_batch == 2 and not record.finite
+    config, model = config_of({"name": "free", "replays": 4}), built()
+    session = Session(config, data, model, build_optimizer(model, config.optimizer))
+    record = train_epoch(session, Hooks())
+    assert session.progress.bad_batch == 2 and not record.finite

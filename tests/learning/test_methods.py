@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from advtrain.config.objectives import Pgd
 from advtrain.config.schema import Attack
-from advtrain.learning.attacks.pgd import pgd, uniform_start
+from advtrain.learning.attacks.ball import Ball
+from advtrain.learning.attacks.pgd import pgd
 from advtrain.learning.objectives import OBJECTIVES
 from advtrain.learning.objectives.awp import perturbed
 from advtrain.learning.objectives.batch import Batch
@@ -38,7 +39,7 @@ def test_misalignment_is_that_of_slopes_known_by_hand() -> None:
     x = 0.3 + 0.5 * torch.rand(5, 1, 2, 2, dtype=torch.float64, generator=torch.Generator())
     y = torch.tensor([0, 1, 1, 0, 1])
     batch = Batch(x, y, Pgd(), Attack(eps=0.2), torch.Generator().manual_seed(3))
-    other = uniform_start(x, "linf", 0.2, torch.Generator().manual_seed(3))
+    other = Ball("linf", 0.2).start(x, torch.Generator().manual_seed(3))
     found = misalignment(Bowl(a, 0.0), batch)
     slopes = [(a * at).flatten(1) for at in (x, other)]
     assert found.item() == pytest.approx(1 - F.cosine_similarity(*slopes).mean().item())
@@ -46,7 +47,7 @@ def test_misalignment_is_that_of_slopes_known_by_hand() -> None:
     # Where x is below c nothing has a slope: only the others count.
     batch.x[:2] = 0.1
     batch = Batch(batch.x, y, Pgd(), Attack(eps=0.2), torch.Generator().manual_seed(3))
-    other = uniform_start(batch.x, "linf", 0.2, torch.Generator().manual_seed(3))
+    other = Ball("linf", 0.2).start(batch.x, torch.Generator().manual_seed(3))
     slopes = [(a * (at - 0.3001).clamp_min(0)).flatten(1)[2:] for at in (batch.x, other)]
     expected = 1 - F.cosine_similarity(*slopes).mean().item()
     assert misalignment(Bowl(a, 0.3001), batch).item() == pytest.approx(expected)
@@ -84,7 +85,7 @@ def test_gradalign_is_added_to_the_loss_and_descended_by_double_backpropagation(
         return OBJECTIVES["pgd"].loss(model, batch, x).loss
 
     batch, x = aligned(model)
-    other = uniform_start(x, "linf", 0.3, torch.Generator().manual_seed(3))
+    other = Ball("linf", 0.3).start(x, torch.Generator().manual_seed(3))
     term = plain.misalignment(model, x, other, batch.y)
     expected = plain.cross_entropy(model, x, batch.y) + 0.7 * term
     torch.testing.assert_close(loss(), expected)

@@ -13,7 +13,9 @@ from torch import nn
 from advtrain import load_config, train
 from advtrain.config.schema import Config
 from advtrain.config.validation import problems_of
-from advtrain.learning.attacks.pgd import ascend, own_start, pgd
+from advtrain.learning.attacks.ball import Ascent, Ball
+from advtrain.learning.attacks.evaluating import EvaluatingAttack, own_start
+from advtrain.learning.attacks.pgd import ascend, pgd
 from advtrain.learning.attacks.stationarity import fosc, gradients
 from advtrain.learning.data.images import Resident
 from advtrain.learning.measuring.probe import probe
@@ -22,6 +24,7 @@ from advtrain.records import EpochRecord
 from tests.helpers import reference_methods as plain
 from tests.tasks.test_train import same_training
 
+BALL = Ball("linf", 0.1)
 PROBE = [n for n in EpochRecord(0, 0).__dict__ if n.startswith("probe_")]
 
 
@@ -65,7 +68,7 @@ def test_it_measures_the_training_attack_as_configured() -> None:
     assert np.isclose(found.probe_robust_loss_2x or 0, loss(model(doubled), y).item())
     assert np.isclose(found.probe_clean_loss or 0, loss(model(x), y).item())
     grad, _ = gradients(model, x_adv, y)
-    expected = fosc(x_adv, x, grad, norm="linf", eps=0.1).mean().item()
+    expected = fosc(x_adv, x, grad, BALL).mean().item()
     assert np.isclose(found.fosc_train or 0, expected)
 
 
@@ -83,7 +86,7 @@ def test_starts_are_each_examples_own_and_of_several_the_strongest_counts() -> N
     model = network(20)
 
     def losses(restart: int) -> torch.Tensor:
-        x_adv = own_start(x, ids, "linf", 0.1, restart)
+        x_adv = own_start(x, ids, BALL, restart)
         for _ in range(2):  # the attack, written out
             x_adv.requires_grad_()
             loss = nn.functional.cross_entropy(model(x_adv), y)
@@ -156,7 +159,7 @@ def test_for_trades_it_measures_the_divergence_that_is_ascended() -> None:
     x, y, ids = on.images.double(), on.labels, on.ids
     config = setting("trades", steps=3, alpha=0.02)
     found = measured(model, config, Resident(x, y, ids))
-    start = own_start(x, ids, "linf", 0.1, 0)
+    start = own_start(x, ids, BALL, 0)
     x_adv, doubled = (plain.trades_attack(model, x, start, 0.1, 0.02, n) for n in (3, 6))
     divergences = [plain.mean_divergence(model, x, at) for at in (x_adv, doubled)]
     assert found.probe_clean_loss == 0
@@ -165,7 +168,7 @@ def test_for_trades_it_measures_the_divergence_that_is_ascended() -> None:
     hits = (model(x_adv).argmax(1) == y).double().mean().item()  # of the labels all the same
     assert found.probe_robust_acc == hits
     grad, _ = gradients(model, x_adv, model(x).softmax(1).detach())
-    expected = fosc(x_adv, x, grad, norm="linf", eps=0.1).mean().item()
+    expected = fosc(x_adv, x, grad, BALL).mean().item()
     assert found.fosc_train == pytest.approx(expected)
     from_zero = measured(model, setting("trades", steps=3, alpha=0.02, start="zero"),
                          Resident(x, y, ids))  # fmt: skip
@@ -185,7 +188,7 @@ def test_of_one_step_objectives_it_measures_their_step(
     x, y = on.images, on.labels
     found = measured(model, setting(objective, steps=5), on)
     radius = {"zero": 0.0, "noise": 0.15}.get(str(objective.get("start")), 0.1)
-    start = own_start(x, on.ids, "linf", radius, 0) if radius else x
+    start = own_start(x, on.ids, Ball("linf", radius), 0) if radius else x
     grad, _ = gradients(model, start, y)
     x_adv = start + size * grad.sign()
     x_adv = (x_adv if radius == 0.15 else x_adv.clamp(x - 0.1, x + 0.1)).clamp(0, 1)
@@ -206,7 +209,7 @@ def test_gradients_of_a_linear_network_are_aligned_and_of_a_rounding_one_absent(
 
 def test_alignment_is_the_mean_cosine_at_the_image_and_at_a_random_point() -> None:
     model, on = network(10), images()
-    start = own_start(on.images, on.ids, "linf", 0.1, 0)
+    start = own_start(on.images, on.ids, BALL, 0)
     pairs = [gradients(model, at, on.labels)[0].flatten(1) for at in (on.images, start)]
     expected = nn.functional.cosine_similarity(*pairs).mean().item()
     for objective in ("pgd", "trades"):  # of the label's cross-entropy, whatever is descended
@@ -217,9 +220,9 @@ def test_alignment_is_the_mean_cosine_at_the_image_and_at_a_random_point() -> No
 def test_fosc_test_is_that_of_the_evaluations_attack() -> None:
     model, on = network(3), images()
     x, y = on.images, on.labels
-    found = evaluate(model, on, norm="linf", eps=0.1, steps=4, doubled=True).fosc
-    start = own_start(x, on.ids, "linf", 0.1, 0)
-    x_adv = ascend(model, x, y, start, norm="linf", eps=0.1, alpha=2.5 * 0.1 / 4, steps=4)
+    found = evaluate(model, on, EvaluatingAttack(BALL, 4), doubled=True).fosc
+    start = own_start(x, on.ids, BALL, 0)
+    x_adv = ascend(model, x, y, start, Ascent(BALL, alpha=2.5 * 0.1 / 4, steps=4))
     grad, _ = gradients(model, x_adv, y)
-    assert found == pytest.approx(fosc(x_adv, x, grad, norm="linf", eps=0.1).mean().item())
+    assert found == pytest.approx(fosc(x_adv, x, grad, BALL).mean().item())
     assert found is not None and found > 1e-3

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from advtrain.learning.attacks.ball import Ball
 from advtrain.learning.attacks.pgd import pgd
 from advtrain.learning.attacks.stationarity import fosc, gradients, reach
 
@@ -40,8 +41,8 @@ def test_it_is_0_at_the_maximiser_of_a_linear_model(norm) -> None:
         x = 0.4 + 0.2 * x  # away from the box, which the l2 condition does not know
     x_adv = pgd(model, x, y, norm=norm, eps=0.1, alpha=0.1, steps=1, start="zero")
     grad, _ = gradients(model, x_adv, y)
-    assert fosc(x_adv, x, grad, norm=norm, eps=0.1).max() < 1e-6
-    before = fosc(x, x, gradients(model, x, y)[0], norm=norm, eps=0.1)
+    assert fosc(x_adv, x, grad, Ball(norm, 0.1)).max() < 1e-6
+    before = fosc(x, x, gradients(model, x, y)[0], Ball(norm, 0.1))
     assert (before > 1e-3).all()
 
 
@@ -53,7 +54,7 @@ def test_linf_equals_the_best_corner_of_ball_and_box(seed: int, eps: float) -> N
     low, high = (x - eps).clamp(0, 1), (x + eps).clamp(0, 1)
     x_adv = low + (high - low) * torch.rand(x.shape, generator=generator)
     grad = torch.randn(x.shape, generator=generator)
-    found = fosc(x_adv, x, grad, norm="linf", eps=eps)
+    found = fosc(x_adv, x, grad, Ball("linf", eps))
     best = torch.full((3,), -torch.inf)
     for choice in itertools.product((False, True), repeat=5):  # a linear function's maximum
         corner = torch.where(torch.tensor(choice).view(1, 1, 1, 5), high, low)
@@ -73,7 +74,7 @@ def test_l2_is_never_negative_and_bounds_every_point_of_the_ball(seed: int, eps:
         return x + eps * delta / delta.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
 
     x_adv, grad = inside(), torch.randn(x.shape, generator=generator)
-    found = fosc(x_adv, x, grad, norm="l2", eps=eps)
+    found = fosc(x_adv, x, grad, Ball("l2", eps))
     assert (found >= 0).all()
     for _ in range(20):
         gain = ((inside() - x_adv) * grad).flatten(1).sum(1)
@@ -94,5 +95,5 @@ def test_gradients_are_each_examples_own() -> None:
 
 def test_reach_is_what_a_full_step_gains_on_a_linear_function() -> None:
     grad = torch.tensor([[[[3.0, -4.0]]]])
-    assert reach(grad, norm="linf", eps=0.5).item() == pytest.approx(3.5)
-    assert reach(grad, norm="l2", eps=0.5).item() == pytest.approx(2.5)
+    assert reach(grad, Ball("linf", 0.5)).item() == pytest.approx(3.5)
+    assert reach(grad, Ball("l2", 0.5)).item() == pytest.approx(2.5)

@@ -22,9 +22,9 @@ from advtrain.learning.distributed.group import Group
 from advtrain.learning.order import batches_of
 from advtrain.process.observer import Observer
 from advtrain.process.signals import handling
-from advtrain.records import Position, Progress
+from advtrain.records import Progress
 from advtrain.store.run_status import read_status
-from advtrain.tasks.mid_epoch import Part
+from advtrain.tasks.mid_epoch import Leading
 from tests.helpers import kills
 from tests.helpers.command_line import TINY, Done, finish, start
 from tests.helpers.processes import wait_until
@@ -134,6 +134,14 @@ def test_whoever_is_asked_all_stop_after_that_batch(
 
 
 def test_one_that_leads_is_deaf_once_another_was_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    class At:
+        number, done = 1, 3
+
+        def __len__(self) -> int:
+            return 6
+
+    at: Any = At()
+
     class Asked(Group):
         def any(self, *flags: bool) -> list[bool]:
             return [True, False]
@@ -141,21 +149,22 @@ def test_one_that_leads_is_deaf_once_another_was_asked(monkeypatch: pytest.Monke
         def meet(self) -> None:
             pass
 
-    work: Any = SimpleNamespace(progress=Progress(), position=None)
+    session = SimpleNamespace(progress=Progress(), position=None, group=Asked(0, 2))
+    work: Any = SimpleNamespace(session=session)
     nowhere: Any = None
-    saved, heard = [], list[int]()
-    part = Part(work, nowhere, Observer(), Asked(0, 2))
-    monkeypatch.setattr(part, "_save", saved.append)
+    saved, heard = list[Any](), list[int]()
+    leading = Leading(work, nowhere, Observer())
+    monkeypatch.setattr(leading, "_save", saved.append)
     signals = (signal.SIGINT, signal.SIGTERM)
     with contextlib.ExitStack() as after:
         for number in signals:
             after.callback(signal.signal, number, signal.getsignal(number))
         with handling(lambda number, _: heard.append(number), *signals):
             with pytest.raises(KeyboardInterrupt, match="in epoch 1 after batch 3 of 6"):
-                part.batch(3, 6, lambda: Position(0, 3))
+                leading.after_batch(at)
             signal.raise_signal(signal.SIGTERM)  # as torchrun sends when another has ended
         signal.raise_signal(signal.SIGINT)  # nor as it ends
-    assert saved == [Position(0, 3)] and heard == []
+    assert saved == [at] and heard == []
 
 
 def test_it_matters_not_how_many_are_asked() -> None:

@@ -56,7 +56,7 @@ class Net(nn.Sequential):
 '''
 GATED = ["model='import:gated:Net'"]
 SIGNALS = [signal.SIGINT, signal.SIGTERM]
-# `advtrain` with mid_epoch.pt written after every batch.
+# `advtrain` with part.pt written after every batch.
 OFTEN = """\
 import sys
 from advtrain.tasks import mid_epoch
@@ -138,7 +138,7 @@ def test_one_more_stops_at_once(gated: Path, tmp_path: Path) -> None:
     process.send_signal(signal.SIGINT)
     done, run = finish(process), only(tmp_path / "runs")  # the gate is still closed
     assert done.code == 130 and "interrupted after epoch 1, saved in " in done.err
-    assert state(run)["state"] == "interrupted" and not (run / "mid_epoch.pt").exists()
+    assert state(run)["state"] == "interrupted" and not (run / "part.pt").exists()
     (tmp_path / "gate").touch()
     assert finish(start("train", gated.name, *keys, cwd=tmp_path)).code == 0
     assert kills.differences(undisturbed, run) == []
@@ -187,7 +187,7 @@ def test_from_python_ctrl_c_stops_at_any_moment(gated: Path, tmp_path: Path) -> 
     with pytest.raises(KeyboardInterrupt, match=r"^interrupted after epoch 0, saved in"):
         train(load_config(gated, GATED), tmp_path / "runs", device="cpu", observer=told)
     run = only(tmp_path / "runs")
-    assert state(run)["state"] == "interrupted" and not (run / "mid_epoch.pt").exists()
+    assert state(run)["state"] == "interrupted" and not (run / "part.pt").exists()
     train(load_config(gated, GATED), tmp_path / "runs", device="cpu")
     assert kills.differences(undisturbed, run) == []
 

@@ -171,7 +171,7 @@ class TestCutOff:
         again = advtrain("evaluate", run, *self.COMMAND)
         assert again.code == 0, again.err
         assert again.err.count(": batch ") == lines - writes
-        assert not (run / "evaluate.partial.json").exists()
+        assert not (run / "evaluation.partial.json").exists()
         kept = [row for row in table(run) if row["images"] == "32"]
         for row in (*kept, *table(whole)):
             del row["seconds"]
@@ -208,7 +208,7 @@ def test_what_cannot_be_evaluated_is_one_line(advtrain, run: Path, tmp_path: Pat
     assert "expected a checkpoint" in error(advtrain, run, "--checkpoint", "list.pt")
     by_hand(tmp_path / "nan.pt", float("nan"))
     assert "are not finite" in error(advtrain, run, "--checkpoint", "nan.pt")
-    assert not (run / "evaluate.csv").exists()
+    assert not (run / "evaluation.csv").exists()
 
 
 def test_a_run_at_work_is_left_alone(advtrain, run: Path) -> None:
@@ -226,21 +226,21 @@ def test_a_run_at_work_is_left_alone(advtrain, run: Path) -> None:
 
 
 def test_damaged_files_are_not_overwritten(advtrain, run: Path) -> None:
-    (run / "evaluate.csv").write_text("checkpoint,accuracy\nbest,high\n")
-    assert "evaluate.csv: cannot be read" in error(advtrain, run)
-    (run / "evaluate.csv").unlink()
-    (run / "evaluate.partial.json").write_text('{"a": 1}')
+    (run / "evaluation.csv").write_text("checkpoint,accuracy\nbest,high\n")
+    assert "evaluation.csv: cannot be read" in error(advtrain, run)
+    (run / "evaluation.csv").unlink()
+    (run / "evaluation.partial.json").write_text('{"a": 1}')
     assert "delete it, and the evaluation begins anew" in error(advtrain, run)
 
 
 def test_a_full_disk_is_said_plainly(advtrain, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
-        raise RunFailed("evaluate.csv: cannot be written: No space left on device")
+        raise RunFailed("evaluation.csv: cannot be written: No space left on device")
 
     monkeypatch.setattr(tasks_evaluate, "merge_evaluations", full)
     done = advtrain("evaluate", run)
     assert done.code == 1 and "No space left" in done.err
-    assert (run / "evaluate.partial.json").exists()  # repeating the command costs nothing
+    assert (run / "evaluation.partial.json").exists()  # repeating the command costs nothing
 
 
 def test_a_network_that_fails_is_one_line(advtrain, run: Path) -> None:

@@ -13,7 +13,9 @@ from pyautoattack.autoattack import AutoAttack
 
 from advtrain.config.load import load_config
 from advtrain.learning.attacks import strong
-from advtrain.learning.attacks.doubts import doubts
+from advtrain.learning.attacks.ball import Ball
+from advtrain.learning.attacks.doubts import Measured, doubts
+from advtrain.learning.attacks.evaluating import EvaluatingAttack
 from advtrain.learning.data.images import Resident
 from advtrain.learning.models.cnn import small_cnn
 from advtrain.learning.streams import preserved
@@ -64,7 +66,7 @@ def test_its_stages_are_those_of_the_authors(norm: str, quick: None) -> None:
     images = Resident(x, y, torch.arange(len(y)))
     with preserved():
         stages = strong.autoattack_stages(
-            model, norm=norm, eps=eps, classes=5, shape=(3, 8, 8), device=torch.device("cpu")
+            model, Ball(norm, eps), classes=5, shape=(3, 8, 8), device=torch.device("cpu")
         )
         left = {"clean": flags(model, strong.clean_stage(model), images, torch.ones(40).bool())}
         for stage in stages:
@@ -144,8 +146,17 @@ def said(tiny: Path) -> Callable[..., dict[str, list[str]]]:
 
     def of(eps: float = 0.1, steps: int = 50, **accuracy: float) -> dict[str, list[str]]:
         named = {name.replace("_", "-"): value for name, value in accuracy.items()}
-        return doubts(named, 1000, config, eps=eps, steps=steps, own="own", strong="strong",
-                      signs=())  # fmt: skip
+        own = EvaluatingAttack(Ball("linf", eps), 20)
+        asked = EvaluatingAttack(own.ball, steps, 10)
+        for short, attack in (("own", own), ("strong", asked)):
+            named[attack.name] = named.pop(short)
+        found = doubts(Measured(named, 1000, own, asked), config, signs=())
+        return {
+            name.replace(own.name, "own").replace(asked.name, "strong"): [
+                text.replace(own.name, "own").replace(asked.name, "strong") for text in texts
+            ]
+            for name, texts in found.items()
+        }
 
     return of
 
@@ -202,7 +213,7 @@ def test_what_autoattack_cannot_do_is_one_line(advtrain, tmp_path: Path) -> None
     model = torch.nn.Linear(4, 3)
     with pytest.raises(strong.AdvtrainError, match="expected at least 4 classes"):
         strong.autoattack_stages(
-            model, norm="linf", eps=0.1, classes=3, shape=(1, 2, 2), device=torch.device("cpu")
+            model, Ball("linf", 0.1), classes=3, shape=(1, 2, 2), device=torch.device("cpu")
         )
 
 
@@ -214,6 +225,6 @@ def test_ties_of_a_constant_network_are_no_failure(norm: str, quick: None) -> No
     images = Resident(torch.rand(3, 1, 8, 8), torch.zeros(3).long(), torch.arange(3))
     with preserved():
         for stage in strong.autoattack_stages(
-            model, norm=norm, eps=0.1, classes=5, shape=(1, 8, 8), device=torch.device("cpu")
+            model, Ball(norm, 0.1), classes=5, shape=(1, 8, 8), device=torch.device("cpu")
         ):
             assert flags(model, stage, images, torch.ones(3).bool()).all()

@@ -12,12 +12,13 @@ import torch
 import torch.nn.functional as F
 
 from advtrain import load_config, train
-from advtrain.learning.attacks.pgd import own_start
+from advtrain.learning.attacks.ball import Ball
+from advtrain.learning.attacks.evaluating import own_start
 from advtrain.learning.data.splits import load_data
 from advtrain.learning.models import build_model
 from advtrain.records import TIMES
 from advtrain.store.examples_npz import Examples, read_examples, to_bytes
-from advtrain.tasks import train as tasks_train
+from advtrain.tasks import keep
 from tests.helpers import kills
 from tests.tasks.test_from import POISONED, Poison
 from tests.tasks.test_resume import NORMED, Stop, config, cut, empty, stopped, text
@@ -103,7 +104,7 @@ def attack_by_hand(
     restart: int,
 ) -> torch.Tensor:
     """The evaluation's attack of 2 steps, image by image."""
-    x_adv = own_start(x, ids, norm, eps, restart)
+    x_adv = own_start(x, ids, Ball(norm, eps), restart)
     for _ in range(2):
         x_adv.requires_grad_()
         (grad,) = torch.autograd.grad(F.cross_entropy(model(x_adv), y, reduction="sum"), x_adv)
@@ -142,7 +143,7 @@ def test_showing_examples_changes_no_training(
 ) -> None:
     loaded = load_config(config, NORMED)
     told = train(loaded, tmp_path / "told", device="cpu").dir
-    monkeypatch.setattr(tasks_train, "attacked", lambda *_: None)
+    monkeypatch.setattr(keep, "attacked", lambda *_: None)
     silent = train(loaded, tmp_path / "silent", device="cpu").dir
     assert not (silent / "examples.npz").exists()
     assert kills.differences(told, silent) == ["examples.npz: differs, or only one has it"]

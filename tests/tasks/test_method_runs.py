@@ -11,12 +11,15 @@ import torch
 from torch import nn
 
 from advtrain import load_config, train
+from advtrain.learning.attacks.ball import Ball
+from advtrain.learning.attacks.evaluating import EvaluatingAttack
 from advtrain.learning.data.splits import load_data
-from advtrain.learning.loop import train_epoch
+from advtrain.learning.loop import Hooks, train_epoch
 from advtrain.learning.measuring.score import evaluate
 from advtrain.learning.models import build_model
 from advtrain.learning.optimizer import averaged, build_optimizer
-from advtrain.records import COLUMNS, Progress
+from advtrain.learning.session import Session
+from advtrain.records import COLUMNS
 from tests.helpers import kills
 from tests.helpers import reference_methods as plain
 from tests.helpers.command_line import Done
@@ -77,9 +80,9 @@ def test_averaged_weights_are_the_sum_written_out() -> None:
         means.append(model.network.norm.running_mean.clone())
 
     optimizer.register_step_post_hook(note)
-    progress = Progress()
+    session = Session(config, splits(), model, optimizer, average=average)
     for _ in range(2):
-        train_epoch(model, optimizer, splits(), config, progress, lambda *_: None, average)
+        train_epoch(session, Hooks())
     assert len(trace) == 8
     found = plain.flat(average.module.parameters())
     torch.testing.assert_close(found, plain.averaged(trace, 0.8))
@@ -105,7 +108,7 @@ def test_averaged_weights_have_columns_of_their_own_and_change_no_other(
     assert state["n_averaged"] == 18  # 6 batches, 3 epochs
     data, last = load_data(load_config(tiny).dataset, torch.device("cpu")), run.metrics.iloc[-1]
     for split, images in (("val", data.val), ("test", data.test)):
-        score = evaluate(model, images, norm="linf", eps=0.1, steps=2)
+        score = evaluate(model, images, EvaluatingAttack(Ball("linf", 0.1), 2))
         for name in ("clean_loss", "clean_acc", "robust_loss", "robust_acc"):
             assert last[f"ema_{split}_{name}"] == pytest.approx(getattr(score, name))
             assert last[f"ema_{split}_{name}"] != last[f"{split}_{name}"] or "acc" in name

@@ -12,8 +12,8 @@ import torch
 from advtrain import load_config, train
 from advtrain.learning.data import splits
 from advtrain.learning.data.decoding import Decoder
-from advtrain.learning.loop import batches_of
-from advtrain.learning.measuring.tally import Tally
+from advtrain.learning.measuring.tally import Descent, Tally
+from advtrain.learning.order import batches_of
 from advtrain.process.observer import Observer
 from advtrain.records import EpochRecord
 from advtrain.store.writer import RunDirectory
@@ -80,8 +80,8 @@ def test_stopped_seven_times_it_equals_one_never_stopped(
             train(loaded, tmp_path / "runs", device="cpu", observer=watch)
         (run,) = tmp_path.glob("runs/tiny/*")
         assert (state(run)["state"], state(run)["epoch"]) == ("interrupted", epoch)
-        assert (run / "mid_epoch.pt").exists() and (run / "last.pt").exists() == (epoch > 0)
-    saved = kills.load(run / "mid_epoch.pt")["position"]["seconds"]
+        assert (run / "part.pt").exists() and (run / "last.pt").exists() == (epoch > 0)
+    saved = kills.load(run / "part.pt")["position"]["seconds"]
     train(loaded, tmp_path / "runs", device="cpu", observer=watches[-1])
     assert kills.differences(quiet, run) == []
     assert [watch.trained for watch in watches] == [1, 5, 3, 3, 1, 4, 1, 0]
@@ -104,7 +104,7 @@ def test_the_perturbation_of_free_is_handed_on(
     quiet = train(loaded, tmp_path / "quiet", device="cpu").dir
     for epoch in range(3):  # of three batches each
         run = stopped_at(config, tmp_path / "runs", epoch, batch, *keys)
-        assert kills.load(run / "mid_epoch.pt")["position"]["delta"].abs().sum() > 0
+        assert kills.load(run / "part.pt")["position"]["delta"].abs().sum() > 0
     train(loaded, tmp_path / "runs", device="cpu")
     assert kills.differences(quiet, run) == []
 
@@ -144,7 +144,7 @@ def test_a_streamed_folder_does_not_decode_what_is_done(
 
 
 class Clock(Observer):
-    """Each batch takes a while; at which of them mid_epoch.pt is written."""
+    """Each batch takes a while; at which of them part.pt is written."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, takes: float) -> None:
         self.now, self.takes, self.at, self.done = 0.0, takes, list[tuple[int, int]](), (0, 0)
@@ -152,7 +152,7 @@ class Clock(Observer):
         write = RunDirectory.write
 
         def noted(directory: RunDirectory, name: str, content: bytes) -> None:
-            if name == "mid_epoch.pt":
+            if name == "part.pt":
                 self.at.append(self.done)
             write(directory, name, content)
 
@@ -175,7 +175,7 @@ def test_every_ten_minutes_and_at_the_end_of_a_long_epoch(
     clock = Clock(monkeypatch, takes)
     run = train(load_config(tiny), tmp_path / "runs", device="cpu", observer=clock).dir
     assert clock.at == [(epoch, batch) for epoch in range(3) for batch in batches]
-    assert not (run / "mid_epoch.pt").exists()
+    assert not (run / "part.pt").exists()
 
 
 @pytest.mark.parametrize("keys", [[], ["optimizer=adam"]])
@@ -198,7 +198,7 @@ def test_a_batch_that_is_not_finite_after_going_on(config: Path, tmp_path: Path)
     assert (quiet.status.stopped, quiet.status.bad_batch) == ("nonfinite", 2)
     run = stopped_at(config, tmp_path / "runs", 0, 1, *keys)
     again = train(load_config(config, keys), tmp_path / "runs", device="cpu")
-    assert again.status.bad_batch == 2 and not (run / "mid_epoch.pt").exists()
+    assert again.status.bad_batch == 2 and not (run / "part.pt").exists()
     assert kills.differences(quiet.dir, run) == []
 
 
@@ -209,10 +209,10 @@ def test_sums_go_on_from_their_state() -> None:
     for number in range(6):
         logits, y = torch.randn(5, 3, generator=draw), torch.arange(5) % 3
         loss = torch.tensor(float("nan") if number == 4 else 1.0)
-        given = (loss, logits if number < 3 else None, y, logits.norm())
-        one.add(*given)
+        descent = Descent(loss, logits if number < 3 else None, logits.norm())
+        one.add(descent, y)
         if other is not None:
-            other.add(*given)
+            other.add(descent, y)
         if number == 2:
             other = Tally(torch.device("cpu"), state=json.loads(json.dumps(one.state())))
     assert other is not None

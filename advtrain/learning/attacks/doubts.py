@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from advtrain.config.schema import Config
+from advtrain.learning.attacks.evaluating import EvaluatingAttack
 
 _POINT = 0.01
 
@@ -15,22 +17,28 @@ def standard_error(accuracy: float, images: int) -> float:
     return math.sqrt(accuracy * (1 - accuracy) / images)
 
 
-def doubts(
-    accuracy: Mapping[str, float],
-    images: int,
-    config: Config,
-    *,
-    eps: float,
-    steps: int,
-    own: str,
-    strong: str,
-    signs: Sequence[str],
-) -> dict[str, list[str]]:
+@dataclass(frozen=True)
+class Measured:
+    """Accuracy under each attack by its name, on so many images.
+
+    There are those of `own`, the run's evaluating attack, of `asked`, PGD as it was asked for, and
+    of AutoAttack's stages if they ran.
+    """
+
+    accuracy: Mapping[str, float]
+    images: int
+    own: EvaluatingAttack
+    asked: EvaluatingAttack
+
+
+def doubts(measured: Measured, config: Config, signs: Sequence[str]) -> dict[str, list[str]]:
     """For each attack the sentences that its reader has to know; mostly none.
 
-    `accuracy` has `own`, the run's evaluating attack, `strong`, PGD of `steps` steps, and
-    AutoAttack's stages if they ran. `signs` are those of `traps`.
+    `signs` are those of `traps`.
     """
+    accuracy, images = measured.accuracy, measured.images
+    own, strong, steps = measured.own.name, measured.asked.name, measured.asked.steps
+    eps = measured.own.ball.eps
     found: dict[str, list[str]] = {name: [] for name in accuracy}
     told = [name for name in dict.fromkeys((own, strong, "autoattack")) if name in accuracy]
     trained = config.attack

@@ -11,17 +11,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from advtrain.learning.attacks.pgd import Norm
+from advtrain.learning.attacks.ball import Ball
 
 
-def fosc(x_adv: Tensor, x: Tensor, grad: Tensor, *, norm: Norm, eps: float) -> Tensor:
+def fosc(x_adv: Tensor, x: Tensor, grad: Tensor, ball: Ball) -> Tensor:
     """The condition of each example, (n,), in nats.
 
     x_adv, x: (n, ...) in [0, 1], the attacked and the clean inputs; grad: each example's own
     gradient of its loss at x_adv. For linf the box [0, 1] is taken into account exactly; for l2
     it is not, so the value is an upper bound where the box is active.
     """
-    if norm == "l2":
+    eps = ball.eps
+    if ball.norm == "l2":
         flat = grad.flatten(1)
         left: Tensor = eps * flat.norm(dim=1) - ((x_adv - x).flatten(1) * flat).sum(1)
         return left.clamp_min(0)  # but for rounding it is
@@ -43,7 +44,7 @@ def gradients(model: nn.Module, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     return grad, logits.detach()
 
 
-def reach(grad: Tensor, *, norm: Norm, eps: float) -> Tensor:
-    """The most by which the linearised loss changes within eps of where it is, (n,), in nats."""
+def reach(grad: Tensor, ball: Ball) -> Tensor:
+    """The most by which the linearised loss changes within the ball, (n,), in nats."""
     flat = grad.flatten(1)
-    return eps * (flat.abs().sum(1) if norm == "linf" else flat.norm(dim=1))
+    return ball.eps * (flat.abs().sum(1) if ball.norm == "linf" else flat.norm(dim=1))

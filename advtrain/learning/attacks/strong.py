@@ -16,7 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from advtrain.errors import AdvtrainError
-from advtrain.learning.attacks.pgd import Norm, ascend, judge, mode, own_start
+from advtrain.learning.attacks.ball import Ball
+from advtrain.learning.attacks.evaluating import EvaluatingAttack, own_start
+from advtrain.learning.attacks.pgd import ascend, judge, mode
 from advtrain.learning.attacks.stationarity import gradients
 from advtrain.learning.data.images import Images, Labelled, portions
 
@@ -70,28 +72,22 @@ def clean_stage(model: nn.Module) -> AttackStage:
     return AttackStage("clean", resists)
 
 
-def pgd_stage(
-    model: nn.Module, *, norm: Norm, eps: float, steps: int, restarts: int, after: str = ""
-) -> AttackStage:
-    """PGD of step size 2.5 eps / steps from the starts of `evaluate`, each image's own.
-
-    A restart only attacks what has resisted those before it.
-    """
+def pgd_stage(model: nn.Module, attack: EvaluatingAttack, after: str = "") -> AttackStage:
+    """The evaluating attack; a restart only attacks what has resisted those before it."""
 
     def resists(batch: Labelled) -> Tensor:
         left = torch.ones_like(batch.y, dtype=torch.bool)
-        for restart in range(restarts):
+        for restart in range(attack.restarts):
             some = left.nonzero()[:, 0]
             if not len(some):
                 break
             x, y, ids = batch.x[some], batch.y[some], batch.ids[some.cpu()]
-            start = own_start(x, ids, norm, eps, restart)
-            x_adv = ascend(model, x, y, start, norm=norm, eps=eps, alpha=2.5 * eps / steps,
-                           steps=steps)  # fmt: skip
+            start = own_start(x, ids, attack.ball, restart)
+            x_adv = ascend(model, x, y, start, attack.ascent)
             left[some] = judge(model, x_adv, y)[1]
         return left
 
-    return AttackStage(f"pgd-{steps}-{restarts}", resists, after)
+    return AttackStage(attack.name, resists, after)
 
 
 def autoattack_class() -> Any:
@@ -108,9 +104,8 @@ def autoattack_class() -> Any:
 
 def autoattack_stages(
     model: nn.Module,
+    ball: Ball,
     *,
-    norm: Norm,
-    eps: float,
     classes: int,
     shape: tuple[int, int, int],
     device: torch.device,
@@ -126,9 +121,10 @@ def autoattack_stages(
             f"targeted loss (DLR) compares, got {classes}; use --attack pgd"
         )
     logging.getLogger("auto-attack").addHandler(logging.NullHandler())  # `traps` says it once
-    tool = partial(autoattack_class(), norm={"linf": "Linf", "l2": "L2"}[norm], seed=0)
-    _check_square(tool, shape, norm)
-    auto = tool(model, eps=eps, device=device)
+    tool = partial(autoattack_class(), norm={"linf": "Linf", "l2": "L2"}[ball.norm], seed=0)
+    if ball.norm == "l2":
+        _check_square(tool, shape)
+    auto = tool(model, eps=ball.eps, device=device)
     auto.apgd.loss = "ce"
     auto.fab.targeted = True
     for targeted in (auto.apgd_targeted, auto.fab):
@@ -159,10 +155,8 @@ def _perturbed(attack: Any, x: Tensor, y: Tensor) -> Tensor:
     return found
 
 
-def _check_square(tool: Callable[..., Any], shape: tuple[int, int, int], norm: Norm) -> None:
+def _check_square(tool: Callable[..., Any], shape: tuple[int, int, int]) -> None:
     """Square's first squares of l2 do not fit into images below 5 pixels, of 12, 14, 18, ..."""
-    if norm == "linf":
-        return
     square = tool(lambda x: x.new_ones(len(x), _FEWEST).cumsum(1), eps=1.0).square
     square.n_queries = 1
     last = torch.full((1,), _FEWEST - 1)

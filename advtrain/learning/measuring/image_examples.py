@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
-from functools import partial
 from itertools import chain, zip_longest
 
 import numpy as np
@@ -12,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from advtrain.config.schema import Config
-from advtrain.learning.attacks.pgd import ascend, mode, own_start, strongest
+from advtrain.learning.attacks.evaluating import EvaluatingAttack, strongest
+from advtrain.learning.attacks.pgd import mode
 from advtrain.learning.data.images import Images, Labelled
 
 _MOST = 8
@@ -81,13 +81,11 @@ def _one_a_class(labels: np.ndarray, count: int) -> np.ndarray:
 
 
 def attacked(model: nn.Module, fixed: Fixed, config: Config) -> Attacked | None:
-    """The images under the attack of `measure.score`; None where a figure is not finite."""
-    (x, y, ids), norm, eps = fixed.batch, config.attack.norm, config.attack.eps
-    steps = config.evaluation.steps
-    climb = partial(ascend, model, x, y, norm=norm, eps=eps, alpha=2.5 * eps / steps, steps=steps)
+    """The images under the evaluation's attack; None where a figure is not finite."""
+    x, y, ids = fixed.batch
     with mode(model, "eval"):
-        starts = (own_start(x, ids, norm, eps, i) for i in range(config.attack.restarts))
-        x_adv, *_ = strongest(model, map(climb, starts), y)
+        ends = EvaluatingAttack.of(config).ends(model, x, y, ids)
+        x_adv, *_ = strongest(model, ends, y)
         clean, robust = _predicted(model, x), _predicted(model, x_adv)
     found = Attacked(fixed.thin(x_adv - x), *clean, *robust)
     figures = (found.delta, found.clean_confidence, found.robust_confidence)

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import nn
 
 from advtrain.config.schema import Config
+from advtrain.learning.attacks.evaluating import EvaluatingAttack
 from advtrain.learning.data.images import Images
 from advtrain.learning.data.splits import Data
 from advtrain.learning.data.stratify import stratified
 from advtrain.learning.distributed.group import ALONE, Group
 from advtrain.learning.measuring.probe import IMAGES, probe
 from advtrain.learning.measuring.score import Score, clean_score, evaluate
-from advtrain.records import EpochRecord, Progress
+from advtrain.learning.session import Session
+from advtrain.records import EpochRecord
 
 _TRAIN_IMAGES = 1000  # of the training set, for its clean loss
 
@@ -31,7 +34,7 @@ class Panel:
     whole_test: Images
 
 
-def panel(data: Data, size: int) -> Panel:
+def make_panel(data: Data, size: int) -> Panel:
     """The images for `evaluation.size`, chosen without regard to the run's seed."""
 
     def part(images: Images, count: int) -> Images:
@@ -50,81 +53,57 @@ def panel(data: Data, size: int) -> Panel:
     )
 
 
-def measure(
-    model: nn.Module,
-    on: Panel,
-    config: Config,
-    record: EpochRecord,
-    progress: Progress,
-    average: nn.Module | None = None,
-    group: Group = ALONE,
-) -> None:
-    """Fill the record's evaluation columns; update `progress` from those of validation.
+def measure(session: Session, panel: Panel, record: EpochRecord) -> None:
+    """Fill the record's evaluation columns; update the progress from those of validation.
 
-    A run that `progress.stopped` says is over is measured as in its last row. `average` has columns
-    of its own and decides nothing. The processes of a group share the images and find the same.
+    A run that has come to its end is measured as in its last row. Averaged weights have columns of
+    their own and decide nothing. The processes of a group share the images and find the same.
     """
-    record.train_clean_loss, record.train_clean_acc = clean_score(model, on.train, group)
-    last = record.epoch == config.training.epochs or bool(progress.stopped)
-    if not last and record.epoch % config.evaluation.every:
+    config, group = session.config, session.group
+    record.train_clean_loss, record.train_clean_acc = clean_score(session.model, panel.train, group)
+    if not session.done and record.epoch % config.evaluation.every:
         return
-    if on.val is not None:
-        _into(record, "val", score(model, on.val, config, group=group))
-        standard = config.objective.name == "standard"
-        acc = record.val_clean_acc if standard else record.val_robust_acc
-        loss = record.val_clean_loss if standard else record.val_robust_loss
-        assert acc is not None and loss is not None
-        if progress.is_best(acc, loss):
-            progress.best_epoch, progress.best_acc, progress.best_loss = record.epoch, acc, loss
-        patience = config.training.early_stopping
-        since = max(progress.best_epoch, progress.carried)
-        if patience and not last and record.epoch - since >= patience:
-            progress.stopped, last = "early_stopping", True
+    score = partial(evaluate, attack=EvaluatingAttack.of(config), group=group)
+    if panel.val is not None:
+        _into(record, "val", score(session.model, panel.val))
+        validate(session, record)
         # The best epoch is chosen on the same images throughout; the last row shows all.
-        if last and on.whole_val is not None and len(on.whole_val) > len(on.val):
-            _into(record, "val", score(model, on.whole_val, config, group=group))
-    test, more = on.whole_test if last else on.test, config.evaluation.diagnostics
-    _into(record, "test", score(model, test, config, fgsm=True, doubled=more, group=group))
+        if session.done and panel.whole_val is not None and len(panel.whole_val) > len(panel.val):
+            _into(record, "val", score(session.model, panel.whole_val))
+    test = panel.whole_test if session.done else panel.test
+    more = config.evaluation.diagnostics
+    _into(record, "test", score(session.model, test, fgsm=True, doubled=more))
     if more and config.objective.name != "standard":
-        probe(model, on.probe, config, record)
-    if average is not None:
-        _into(record, "ema_test", score(average, test, config, group=group))
-        if on.val is not None and on.whole_val is not None:
-            val = on.whole_val if last else on.val
-            _into(record, "ema_val", score(average, val, config, group=group))
+        probe(session.model, panel.probe, config, record)
+    if session.average is not None:
+        _into(record, "ema_test", score(session.average, test))
+        if panel.val is not None and panel.whole_val is not None:
+            val = panel.whole_val if session.done else panel.val
+            _into(record, "ema_val", score(session.average, val))
 
 
-def score(
-    model: nn.Module,
-    images: Images,
-    config: Config,
-    *,
-    eps: float | None = None,
-    fgsm: bool = False,
-    doubled: bool = False,
-    group: Group = ALONE,
-) -> Score:
-    """The images' score under the config's threat model, or the same norm at another eps."""
-    return evaluate(
-        model,
-        images,
-        norm=config.attack.norm,
-        eps=config.attack.eps if eps is None else eps,
-        steps=config.evaluation.steps,
-        restarts=config.attack.restarts,
-        fgsm=fgsm,
-        doubled=doubled,
-        group=group,
-    )
+def validate(session: Session, record: EpochRecord) -> None:
+    """Note whether this epoch is the best on validation; stop if none has been for too long."""
+    config, progress = session.config, session.progress
+    kind = "clean" if config.objective.name == "standard" else "robust"
+    acc, loss = (getattr(record, f"val_{kind}_{what}") for what in ("acc", "loss"))
+    if progress.is_best(acc, loss):
+        progress.best_epoch, progress.best_acc, progress.best_loss = record.epoch, acc, loss
+    patience = config.training.early_stopping
+    since = max(progress.best_epoch, progress.carried)
+    if patience and not session.done and record.epoch - since >= patience:
+        progress.stopped = "early_stopping"
 
 
 def curve(
     model: nn.Module, images: Images, config: Config, group: Group = ALONE
 ) -> list[tuple[float, float, float, int]]:
     """For each of `evaluation.eps`: eps, robust loss, robust accuracy, number of images."""
-    radii = config.evaluation.eps
-    scores = [(eps, score(model, images, config, eps=eps, group=group)) for eps in radii]
-    return [(eps, s.robust_loss, s.robust_acc, len(images)) for eps, s in scores]
+    points = []
+    for eps in config.evaluation.eps:
+        score = evaluate(model, images, EvaluatingAttack.of(config, eps), group=group)
+        points.append((eps, score.robust_loss, score.robust_acc, len(images)))
+    return points
 
 
 def _into(record: EpochRecord, split: str, found: Score) -> None:

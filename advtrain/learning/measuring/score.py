@@ -1,18 +1,15 @@
-"""Clean and robust loss and accuracy of a model on a set of images.
-
-The attack's starts depend on each example's index alone: neither batch size, epoch, seed nor
-the other examples change them.
-"""
+"""Clean and robust loss and accuracy of a model on a set of images."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 from torch import Tensor, nn
 
-from advtrain.learning.attacks.pgd import Norm, ascend, judge, mode, own_start, strongest
+from advtrain.learning.attacks.ball import Ascent
+from advtrain.learning.attacks.evaluating import EvaluatingAttack, strongest
+from advtrain.learning.attacks.pgd import ascend, judge, mode
 from advtrain.learning.attacks.stationarity import fosc, gradients
 from advtrain.learning.data.images import Images, portions
 from advtrain.learning.distributed.group import ALONE, Group
@@ -57,24 +54,20 @@ def share_of(count: int, group: Group) -> list[Tensor]:
 def evaluate(
     model: nn.Module,
     images: Images,
+    attack: EvaluatingAttack,
     *,
-    norm: Norm,
-    eps: float,
-    steps: int,
-    restarts: int = 1,
     fgsm: bool = False,
     doubled: bool = False,
     group: Group = ALONE,
 ) -> Score:
-    """Score of the model in eval mode under PGD of step size 2.5 eps / steps.
+    """Score of the model in eval mode under the attack.
 
     Of several restarts the one with the highest loss counts. `fgsm` adds the accuracy under one
     full step, `doubled` the loss after twice the steps: the same trajectories are carried on for
     some of the images, and their mean rise is added to the loss of all. These images also give
     the first-order stationary condition. Each process of a group scores its share.
     """
-    climb = partial(ascend, model, norm=norm, eps=eps)
-    alpha = 2.5 * eps / steps
+    ball = attack.ball
     every = -(-len(images) // _DOUBLED)
     order = share_of(len(images), group)
     found = _Found()
@@ -82,19 +75,18 @@ def evaluate(
         for positions, (x, y, ids) in zip(order, images.batches(order), strict=True):
             loss, hits = judge(model, x, y)
             found.add(clean_loss=loss, clean_acc=hits)
-            starts = (own_start(x, ids, norm, eps, restart) for restart in range(restarts))
-            ends = (climb(x, y, start, alpha=alpha, steps=steps) for start in starts)
-            x_adv, loss, resisted = strongest(model, ends, y)
+            x_adv, loss, resisted = strongest(model, attack.ends(model, x, y, ids), y)
             found.add(robust_loss=loss, robust_acc=resisted)
             some = positions % every == 0
             if fgsm:
-                found.add(fgsm_acc=judge(model, climb(x, y, x, alpha=eps, steps=1), y)[1])
+                x_fgsm = ascend(model, x, y, x, Ascent(ball, ball.eps, 1))
+                found.add(fgsm_acc=judge(model, x_fgsm, y)[1])
             if doubled and some.any():
                 x, y, x_adv = x[some], y[some], x_adv[some]
                 grad, _ = gradients(model, x_adv, y)
-                further = climb(x, y, x_adv, alpha=alpha, steps=steps)
-                left = fosc(x_adv, x, grad, norm=norm, eps=eps)
-                found.add(fosc=left, rise=judge(model, further, y)[0] - loss[some])
+                further = ascend(model, x, y, x_adv, attack.ascent)
+                rise = judge(model, further, y)[0] - loss[some]
+                found.add(fosc=fosc(x_adv, x, grad, ball), rise=rise)
     figures = found.means(group)
     if "rise" in figures:
         figures["robust_loss_2x"] = figures["robust_loss"] + figures.pop("rise")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -12,13 +12,25 @@ from advtrain.learning.distributed.group import ALONE, Group
 from advtrain.records import EpochRecord
 
 
+class Descent(NamedTuple):
+    """What one step of the optimizer went by.
+
+    `loss` is the scalar that was descended, a mean over the images here; `robust_logits` (n,
+    classes) those on the adversarial examples; `grad_norm` the gradient's l2 norm before clipping.
+    """
+
+    loss: Tensor
+    robust_logits: Tensor | None
+    grad_norm: Tensor
+
+
 class Tally:
     """Adds up what `EpochRecord` reports of training, and notices the first number not finite."""
 
     def __init__(
         self, device: torch.device, group: Group = ALONE, state: dict[str, Any] | None = None
     ) -> None:
-        self._group = group
+        self._group, self.device = group, device
         # Apple's GPUs have no double precision.
         precise = torch.float32 if device.type == "mps" else torch.float64
         self._sums = torch.zeros(3, device=device, dtype=precise)  # loss, hits, gradient norm
@@ -31,19 +43,13 @@ class Tally:
             self._load(state)
 
     @torch.no_grad()
-    def add(
-        self,
-        loss: Tensor,
-        robust_logits: Tensor | None,
-        y: Tensor,
-        grad_norm: Tensor,
-        images: int | None = None,
-    ) -> None:
-        """Count one batch in; `loss` is what was descended, a mean over the images here.
+    def add(self, descent: Descent, y: Tensor, images: int | None = None) -> None:
+        """Count a step in, with the labels (n,) of its images.
 
         Of several processes each gives its own loss, logits and labels, and the gradient's norm
         and the number of `images` of the whole batch.
         """
+        loss, robust_logits, grad_norm = descent
         images = len(y) if images is None else images
         self._batches += 1
         self.images += images

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from advtrain.config.schema import Attack
+from advtrain.learning.attacks.ball import Ball
 from advtrain.learning.distributed.group import ALONE, Group
 from advtrain.learning.streams import Source
 
@@ -55,9 +56,9 @@ class Batch:
         return self.group.size * self.part
 
     @property
-    def eps(self) -> float:
-        """The radius of the ball at this step of the training."""
-        return self.attack.eps * self.strength
+    def ball(self) -> Ball:
+        """Where the attack may go at this step of the training."""
+        return Ball(self.attack.norm, self.attack.eps * self.strength)
 
     def step(self, size: float) -> float:
         """A configured step size as it is at this step of the training."""

@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from advtrain.learning.attacks.pgd import mode, pgd, strongest
+from advtrain.learning.attacks.evaluating import strongest
+from advtrain.learning.attacks.pgd import mode, pgd
 from advtrain.learning.objectives.batch import Batch, LossAndLogits
 from advtrain.learning.objectives.gradalign import misalignment
 
@@ -23,7 +24,7 @@ def attacked(model: nn.Module, batch: Batch, target: Tensor, start: Tensor | Non
     attack = batch.attack
     found = (
         pgd(
-            model, batch.x, target, norm=attack.norm, eps=batch.eps,
+            model, batch.x, target, norm=attack.norm, eps=batch.ball.eps,
             alpha=batch.step(attack.step_size), steps=attack.steps,
             start=attack.start if start is None else start, generator=batch.generator,
             model_mode=attack.model_mode, weight=batch.weight,

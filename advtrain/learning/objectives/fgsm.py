@@ -18,7 +18,7 @@ def fgsm(model: nn.Module, batch: Batch) -> Iterator[Tensor]:
     """
     keys, attack = batch.keys, batch.attack
     yield single_step(
-        model, batch.x, batch.y, norm=attack.norm, eps=batch.eps,
+        model, batch.x, batch.y, norm=attack.norm, eps=batch.ball.eps,
         alpha=batch.step(resolve_alpha(keys.step, attack.eps, 1)), start=keys.start,
         noise=keys.noise, generator=batch.generator, model_mode=attack.model_mode,
         weight=batch.weight,

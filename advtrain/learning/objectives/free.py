@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from advtrain.config.objectives import resolve_alpha
-from advtrain.learning.attacks.pgd import project, steepest
+from advtrain.learning.attacks.ball import steepest
 from advtrain.learning.objectives.batch import Batch
 
 
@@ -32,5 +32,5 @@ def replayed(model: nn.Module, batch: Batch) -> Iterator[Tensor]:
         yield x_adv
         assert x_adv.grad is not None
         ascended = delta + alpha * steepest(x_adv.grad, batch.attack.norm)
-        delta = project(ascended, batch.attack.norm, batch.eps)
+        delta = batch.ball.project(ascended)
     carry.delta = torch.cat([delta, rest])

@@ -7,7 +7,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from advtrain.learning.attacks.pgd import uniform_start
 from advtrain.learning.objectives.batch import Batch
 from advtrain.learning.objectives.norms import unrecorded
 
@@ -17,10 +16,7 @@ def misalignment(model: nn.Module, batch: Batch) -> Tensor:
 
     A scalar to descend, by double backpropagation; 0 where no pair of gradients has a direction.
     """
-    points = (
-        batch.x,
-        uniform_start(batch.x, batch.attack.norm, batch.eps, batch.generator),
-    )
+    points = (batch.x, batch.ball.start(batch.x, batch.generator))
     with unrecorded(model):
         here, there = (input_gradient(model, x, batch.y, descend=True) for x in points)
     cosine = alignment(here, there)

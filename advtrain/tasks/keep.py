@@ -1,0 +1,113 @@
+"""What is written of a run: at its beginning, after each epoch, and at its end."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import time
+from pathlib import Path
+
+from advtrain.config.identity import to_yaml
+from advtrain.learning.measuring.image_examples import attacked
+from advtrain.records import EpochRecord, Row
+from advtrain.store import checkpoint, examples_npz, metrics, provenance
+from advtrain.store.parent import schedule_overrides
+from advtrain.store.writer import RunDirectory
+from advtrain.tasks.diagnose import diagnose_run
+from advtrain.tasks.prepare import Work
+
+
+def keep_beginning(work: Work, directory: RunDirectory) -> None:
+    """config.yaml and provenance.json, and what a parent hands on."""
+    if not (directory.path / "config.yaml").exists():
+        header = _header(work, directory.path)
+        directory.write("config.yaml", to_yaml(work.session.config, header).encode())
+    _keep_provenance(work, directory)
+    if work.parent_best:
+        directory.write("best.pt", work.parent_best)
+    position = work.session.position
+    within = f", batch {position.done}" if position else ""
+    epoch = f"epoch {work.session.progress.epoch}{within}"
+    directory.log(f"attempt {directory.status.attempt}: from {epoch}")
+
+
+def keep_epoch(work: Work, directory: RunDirectory, record: EpochRecord) -> None:
+    """Save an epoch that is done."""
+    of = work.session
+    work.rows.append(record.row())
+    # All before the checkpoint: a kill between them costs the epoch, nothing else.
+    directory.write("metrics.csv", metrics.to_csv(work.rows))
+    if of.progress.stopped != "nonfinite":
+        _keep_examples(work, directory)
+        _keep_weights(work, directory)
+    _keep_provenance(work, directory)
+    directory.set_status(epoch=record.epoch, best_epoch=of.progress.best_epoch)
+    directory.log(record.line(of.config.training.epochs))
+
+
+def keep_end(work: Work, directory: RunDirectory, curve: list[Row]) -> None:
+    """The verdict, and that the run is finished; `curve` has the rows of curve_eps.csv."""
+    progress = work.session.progress
+    directory.remove("part.pt")  # of an epoch that ended as not finite, or just before a kill
+    if curve:
+        directory.write("curve_eps.csv", metrics.to_csv(curve, metrics.CURVE_COLUMNS))
+    if progress.stopped == "nonfinite":
+        directory.set_status(bad_epoch=progress.epoch, bad_batch=progress.bad_batch)
+    directory.set_status(stopped=progress.stopped)  # it tells which rows are measured alike
+    verdict = diagnose_run(directory.path, state="finished").to_json()
+    directory.write("verdict.json", json.dumps(verdict, indent=1, allow_nan=False).encode())
+    directory.log(f"verdict: {verdict['headline']}")
+    directory.set_status(state="finished")
+
+
+def hopeless(work: Work, directory: RunDirectory, record: EpochRecord) -> str:
+    """The first of `training.stop_on` that the verdict finds in the epochs so far, if any."""
+    looked_for = work.session.config.training.stop_on
+    if not looked_for:
+        return ""
+    directory.write("metrics.csv", metrics.to_csv([*work.rows, record.row()]))
+    axes = diagnose_run(directory.path, state="running").verdict.axes.values()
+    return next((axis.state for axis in axes if axis.state in looked_for), "")
+
+
+def _header(work: Work, path: Path) -> str:
+    """The first line of config.yaml: how to train the run again."""
+    again = ["advtrain", "train", f"{path}/config.yaml"]
+    if work.parent:
+        again += ["--from", str(work.parent.path), *schedule_overrides(work.session.config)]
+    runs_dir = path.parent.parent
+    again += ["--runs-dir", str(runs_dir)] if runs_dir != Path("runs") else []
+    return f"Made by advtrain. Repeat with: {shlex.join(again)}"
+
+
+def _keep_examples(work: Work, directory: RunDirectory) -> None:
+    """examples.npz, if this epoch is the run's own first, the best so far, or the last."""
+    of = work.session
+    epoch = of.progress.epoch
+    stages = {
+        "first": epoch == of.progress.carried + 1,
+        "best": epoch == of.progress.best_epoch,
+        "last": of.done,
+    }
+    if any(stages.values()) and (found := attacked(of.model, work.fixed, of.config)):
+        for name in (name for name, reached in stages.items() if reached):
+            work.shown.put(name, epoch, of.config.attack.eps, **vars(found))
+        directory.write("examples.npz", examples_npz.to_bytes(work.shown))
+
+
+def _keep_weights(work: Work, directory: RunDirectory) -> None:
+    """last.pt, best.pt if this epoch is the best, and the kept ones; part.pt has served."""
+    of = work.session
+    epoch, every = of.progress.epoch, of.config.training.keep_every
+    content = checkpoint.to_bytes(of.model, of.optimizer, of.progress, of.average)
+    if of.progress.best_epoch == epoch:
+        directory.write("best.pt", content)
+    if every and epoch % every == 0:
+        directory.write(f"epoch{epoch:05d}.pt", content)
+    directory.write("last.pt", content)
+    directory.remove("part.pt")
+
+
+def _keep_provenance(work: Work, directory: RunDirectory) -> None:
+    work.provenance["sessions"][-1]["seconds"] = round(time.perf_counter() - work.began, 3)
+    directory.write("provenance.json", provenance.to_bytes(work.provenance))
