@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from advtrain import load_config, train
+from tests.helpers.command_line import TINY
+
 PACKAGE = Path(__file__).parent.parent / "advtrain"
 FILES = sorted(PACKAGE.rglob("*.py"))
 LOOSE = {"errors", "records", "__init__", "__main__"}  # modules that lie in no room
@@ -153,30 +156,61 @@ def test_what_does_not_train_imports_no_torch() -> None:
     assert done.stdout.strip() == "False"
 
 
+def test_importing_what_trains_and_evaluates_costs_little_more_than_torch() -> None:
+    """PyTorch imports its compiler where an optimizer is built; nothing before needs it."""
+    code = "import sys, advtrain.tasks.train, advtrain.tasks.evaluate; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    slow = {
+        "torch._dynamo",
+        "torch._inductor",
+        "triton",
+        "sympy",
+        "torchvision",
+        "sklearn",
+        "pandas",
+    }
+    assert not slow & {*done.stdout.split()}
+
+
+@pytest.mark.parametrize(
+    "command", ["evaluate runs --steps 2 --restarts 1", "train c.yaml --dry-run"]
+)
+def test_what_builds_no_optimizer_never_loads_the_compiler(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "c.yaml").write_text(TINY)
+    monkeypatch.chdir(tmp_path)
+    train(load_config("c.yaml", ["epochs=1"]))
+    done = run_and_list(command.split())
+    assert done.returncode == 0 and "torch._dynamo" not in done.stderr.split()
+
+
 @pytest.mark.parametrize(
     "command", [["--help"], ["models"], ["datasets"], ["schema"], ["status", "."]]
 )
 def test_listings_import_no_torch(command: list[str]) -> None:
-    code = (
-        "import sys\nfrom advtrain.cli import main\n"
-        f"sys.argv = ['advtrain', *{command!r}]\n"
-        "try: main()\nexcept SystemExit: pass\n"
-        "sys.exit(3 if 'torch' in sys.modules else 0)"
-    )
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
+    done = run_and_list(command)
+    assert done.returncode == 0 and "torch" not in done.stderr.split()
 
 
 def test_help_imports_only_the_command_line() -> None:
     """Each command imports what it needs when it runs."""
-    code = (
-        "import sys\nfrom advtrain.cli import main\n"
-        "sys.argv = ['advtrain', '--help']\n"
-        "try: main()\nexcept SystemExit: pass\n"
-        "print(*sys.modules, file=sys.stderr)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    done = run_and_list(["--help"])
     loaded = {name for name in done.stderr.split() if name.startswith("advtrain.")}
     commands = {f"advtrain.cli.{file.stem}" for file in (PACKAGE / "cli").glob("[!_]*.py")}
     small = {"errors", "process", "process.signals", "process.ranks"}
     assert loaded == commands | {"advtrain.cli"} | {f"advtrain.{name}" for name in small}
     assert not {"pydantic", "yaml", "numpy", "pandas"} & set(done.stderr.split())
+
+
+def run_and_list(command: list[str]) -> subprocess.CompletedProcess[str]:
+    """A command in a process of its own, which lists the modules that it loaded on stderr."""
+    code = (
+        "import sys\nfrom advtrain.cli import main\n"
+        f"sys.argv = ['advtrain', *{command!r}]\n"
+        "code = 0\n"
+        "try: main()\nexcept SystemExit as end: code = end.code or 0\n"
+        "print(*sys.modules, file=sys.stderr)\n"
+        "sys.exit(code)"
+    )
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

@@ -9,7 +9,6 @@ import sys
 
 import torch
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from advtrain.errors import AdvtrainError
 from advtrain.learning.attacks.pgd import mode
@@ -93,6 +92,8 @@ def suit_threads(model: nn.Module, shape: tuple[int, int, int]) -> None:
     """
     if "OMP_NUM_THREADS" in os.environ:
         return
+    from torch.utils.flop_counter import FlopCounterMode  # imports triton, which takes a while
+
     images = 2  # as in the trial when the model was built
     with FlopCounterMode(display=False) as counter, mode(model, "eval"), torch.no_grad():
         model(torch.zeros(images, *shape))
