@@ -141,11 +141,11 @@ def _freeze_unused(model: nn.Module, shape: tuple[int, int, int], where: torch.d
 def _shown(
     fixed: Fixed, config: Config, path: Path, epoch: int, observer: Observer
 ) -> examples_npz.Examples:
-    """What examples_npz.npz holds of the epochs done; nothing, and a warning, if it is damaged."""
+    """What examples.npz holds of the epochs done; nothing, and a warning, if it is damaged."""
     label = fixed.batch.y.cpu().numpy()
     shown = examples_npz.of_images(config.attack.norm, fixed.kept, label, fixed.index)
     try:
-        shown.go_on(path / "examples_npz.npz", epoch)
+        shown.go_on(path / "examples.npz", epoch)
     except AdvtrainError as error:
         observer.warn(f"{error}. It is begun anew, without the stages before epoch {epoch + 1}")
     return shown

@@ -216,7 +216,7 @@ def _hopeless(work: Work, directory: RunDirectory, record: EpochRecord) -> str:
 
 
 def _save_examples(work: Work, directory: RunDirectory) -> None:
-    """examples_npz.npz, if this epoch is the run's own first, the best so far, or the last."""
+    """examples.npz, if this epoch is the run's own first, the best so far, or the last."""
     config, progress = work.config, work.progress
     epoch, last = progress.epoch, progress.epoch == config.training.epochs
     stages = {
@@ -227,7 +227,7 @@ def _save_examples(work: Work, directory: RunDirectory) -> None:
     if any(stages.values()) and (found := attacked(work.model, work.fixed, config)):
         for name in (name for name, reached in stages.items() if reached):
             work.shown.put(name, epoch, config.attack.eps, **vars(found))
-        directory.write("examples_npz.npz", examples_npz.to_bytes(work.shown))
+        directory.write("examples.npz", examples_npz.to_bytes(work.shown))
 
 
 def _save(work: Work, directory: RunDirectory) -> None:
