@@ -28,8 +28,10 @@ from advtrain.learning.measuring.measure import curve
 from advtrain.learning.streams import preserved
 from advtrain.process.observer import Observer
 from advtrain.process.signals import deferred
-from advtrain.records import EpochRecord, Row
-from advtrain.store import checkpoint, examples_npz, metrics, provenance
+from advtrain.records import COLUMNS, EpochRecord, Row
+from advtrain.store import checkpoint, examples_npz, provenance
+from advtrain.store.files import to_csv
+from advtrain.store.metrics import CURVE_COLUMNS
 from advtrain.store.naming import locate
 from advtrain.store.parent import Parent, schedule_overrides
 from advtrain.store.reader import Run
@@ -175,7 +177,7 @@ def _train(work: Work, directory: RunDirectory, observer: Observer, group: Group
             observer.epoch(record)
     directory.remove("part.pt")  # of an epoch that ended as not finite, or just before a kill
     if rows := _curve(work, group):
-        directory.write("curve_eps.csv", metrics.to_csv(rows, metrics.CURVE_COLUMNS))
+        directory.write("curve_eps.csv", to_csv(CURVE_COLUMNS, rows))
     if progress.stopped == "nonfinite":
         where = f"epoch {progress.epoch}, batch {progress.bad_batch}"
         observer.warn(f"a loss or weight was not finite in {where}: the run ends here")
@@ -191,7 +193,7 @@ def _keep(work: Work, directory: RunDirectory, record: EpochRecord, began: float
     """Save an epoch that is done."""
     work.rows.append(record.row())
     # All before the checkpoint: a kill between them costs the epoch, nothing else.
-    directory.write("metrics.csv", metrics.to_csv(work.rows))
+    directory.write("metrics.csv", to_csv(COLUMNS, work.rows))
     if work.progress.stopped != "nonfinite":
         _save_examples(work, directory)
         _save(work, directory)
@@ -210,7 +212,7 @@ def _hopeless(work: Work, directory: RunDirectory, record: EpochRecord) -> str:
     """The first of `training.stop_on` that the verdict finds in the epochs so far, if any."""
     if not work.config.training.stop_on:
         return ""
-    directory.write("metrics.csv", metrics.to_csv([*work.rows, record.row()]))
+    directory.write("metrics.csv", to_csv(COLUMNS, [*work.rows, record.row()]))
     axes = diagnose_run(directory.path, state="running").verdict.axes.values()
     return next((a.state for a in axes if a.state in work.config.training.stop_on), "")
 
