@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from typing import Any
 
 from advtrain.config import yaml_tree
 from advtrain.config.checks import contradictions
+from advtrain.config.json_file import read_object
 from advtrain.config.names import did_you_mean, make_importable
 from advtrain.config.overrides import parse_override
 from advtrain.config.places import Places
@@ -55,7 +55,7 @@ def load_config(
     once.
     """
     path = Path(path)
-    merged = read_merged(path)
+    merged = read_merged(path) if check_imports else _read(path, f"argument '{path}'")
     for argument in overrides:
         override(merged, argument)
     if "sweep" in merged.values:
@@ -88,7 +88,8 @@ def resolved(
             merged.problems.append(f"{places.of(where)}: {'.'.join(map(str, where))}: {text}")
     if merged.problems or config is None:
         raise ConfigError(list(dict.fromkeys(merged.problems)))
-    config._origin = Origin(config_folder(path).resolve(), tuple(overrides), places)
+    folder = config_folder(path) if check_imports else path.parent
+    config._origin = Origin(folder.resolve(), tuple(overrides), places)
     return config
 
 
@@ -110,11 +111,8 @@ def config_folder(path: Path) -> Path:
 
     A run's own config.yaml has the original's folder in the provenance.json beside it.
     """
-    try:
-        recorded = json.loads((path.parent / "provenance.json").read_text())["config_folder"]
-        return Path(str(recorded)).resolve()
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return path.parent
+    recorded = (read_object(path.parent / "provenance.json") or {}).get("config_folder")
+    return Path(recorded).resolve() if isinstance(recorded, str) else path.parent
 
 
 def _read(path: Path, source: str, chain: tuple[Path, ...] = ()) -> Merged:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,12 @@ from advtrain.errors import AdvtrainError
 from advtrain.report.figures.drawing import FORMATS, draw
 from advtrain.report.figures.pictures import pictures
 from advtrain.report.input.cells import cells_of
-from advtrain.report.input.gather import CSV_STATE, Side, gather, latest
+from advtrain.report.input.gather import CSV_STATE, Side, entry_of, gather, gather_latest
 from advtrain.report.numbers.content import Reference, Report, content, report_on
 from advtrain.report.page.render import page
 from advtrain.report.tables import tables
 from advtrain.store.csv_cells import read_cells
+from advtrain.tasks.diagnose import diagnose_cells
 
 _MADE = ".made-by-advtrain"  # lists the files of the last report in a folder
 _OURS = re.compile(r"(figures|tables)/[A-Za-z0-9._-]+\.(png|svg|pdf|csv|tex)")
@@ -54,8 +55,10 @@ def make(request: ReportRequest) -> dict[str, Any]:
 
 
 def _read(request: ReportRequest) -> Report:
-    paths = request.paths or (latest(Path("runs")),)
-    sides = gather(paths, request.columns, request.classes)
+    if request.paths:
+        sides = gather(request.paths, request.columns, request.classes)
+    else:
+        sides = gather_latest(Path("runs"))
     reference = _reference(request) if request.reference else None
     foreign = any(entry.state == CSV_STATE for side in sides for entry in side.entries)
     if (request.columns or request.classes) and not (foreign or reference):
@@ -93,10 +96,10 @@ def _reference(request: ReportRequest) -> Reference:
     assert file is not None
     if not file.is_file():
         raise AdvtrainError(f"argument '--reference {file}': expected a CSV of epochs")
-    header = read_cells(file).header
-    renamed = {ours: theirs for ours, theirs in request.columns.items() if theirs in header}
-    (side,) = gather([file], renamed, request.classes if renamed else None)
-    return Reference(file.stem, replace(side.entries[0], state=CSV_STATE))
+    cells = read_cells(file)
+    renamed = {ours: theirs for ours, theirs in request.columns.items() if theirs in cells.header}
+    result = diagnose_cells(cells, renamed, request.classes if renamed else None)
+    return Reference(file.stem, entry_of(result))
 
 
 @contextmanager

@@ -6,11 +6,13 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from advtrain.diagnosis.verdict import AXES
+from advtrain.store.files import to_csv
+
 if TYPE_CHECKING:
     import pandas as pd
 
 Row = dict[str, Any]
-_AXES = ("inner", "train", "held_out", "level")
 
 
 def tables(content: Mapping[str, Any]) -> dict[str, bytes]:
@@ -65,7 +67,7 @@ def _runs(content: Mapping[str, Any]) -> list[Row]:
             found.append(
                 {"cell": cell["label"], "seed": run["seed"], "state": run["state"],
                  "converged": verdict["converged"], "cause": verdict["cause"]}
-                | {axis: verdict["axes"][axis]["state"] for axis in _AXES}
+                | {axis: verdict["axes"][axis]["state"] for axis in AXES}
                 | figures
                 | {"best_epoch": run["best_epoch"], "epochs": run["epochs"], "path": run["path"]}
             )  # fmt: skip
@@ -101,11 +103,7 @@ def _curves(content: Mapping[str, Any]) -> list[Row]:
 
 
 def _csv(rows: Sequence[Row]) -> bytes:
-    import pandas as pd
-
-    told = [{name: _told(value) for name, value in row.items()} for row in rows]
-    frame = pd.DataFrame(told, dtype=object)  # or whole numbers with gaps would become floats
-    return frame.to_csv(index=False, lineterminator="\n").encode()
+    return to_csv(list(rows[0]) if rows else [], [list(row.values()) for row in rows])
 
 
 def _latex(rows: Sequence[Row]) -> bytes:

@@ -11,6 +11,7 @@ import math
 import re
 import textwrap
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,8 +28,9 @@ Floats = NDArray[np.float64]
 _LOSSES = tuple(name for name in COLUMNS if name.endswith(("_loss", "_loss_2x")))
 _ACCURACIES = tuple(name for name in COLUMNS if name.endswith("_acc"))
 _EVIDENCE = ("fosc_train", "fosc_test", "probe_vanished")
-# No other column bears on a verdict.
+# A verdict rests on these columns alone; the report shows those beside.
 _JUDGED = {"epoch", "lr", "eps", *_LOSSES, *_ACCURACIES, *_EVIDENCE}
+_BESIDE = ("grad_norm", "weight_norm", "images_per_second", "seconds")
 
 _LAST = 1e15  # epoch; whole numbers beyond it are not exact
 _HUGE = 1e30  # nats; a loss beyond it overflows in float32 next, and its powers in ours
@@ -56,10 +58,17 @@ def read_curves(
     """The curves of a CSV; `renamed` maps our column names to the file's.
 
     Other columns are found by our names, whatever their case and separators ("Train Robust
-    Loss"); those that bear on no verdict are left out unless renamed. `classes` helps to tell
-    small percentages from fractions. Raises AdvtrainError for what cannot be read, with the line.
+    Loss"); one that bears on no verdict is left out where it cannot be read. `classes` helps to
+    tell small percentages from fractions. Raises AdvtrainError for what cannot be read, with the
+    line.
     """
-    cells = read_cells(file)
+    return curves_in(read_cells(file), renamed, classes)
+
+
+def curves_in(
+    cells: Cells, renamed: Mapping[str, str] | None = None, classes: int | None = None
+) -> Curves:
+    """The same of cells that were read already."""
     where = _positions(cells, {k: " ".join(v.split()) for k, v in (renamed or {}).items()})
     if "epoch" in where:  # Lightning's LearningRateMonitor adds rows of lr and step alone
         cells = cells.filled(list(where.values()))
@@ -67,6 +76,7 @@ def read_curves(
     written = _epochs(cells, where.pop("epoch", None), notes)
     table = {name: _numbers(cells, name, at) for name, at in where.items()}
     table |= _fractions(cells, where, table, classes or _MANY, notes)
+    table |= _beside(cells, table)
     epoch, row_of = np.unique(written, return_inverse=True)
     if len(epoch) < len(written):
         notes.append(
@@ -82,7 +92,7 @@ def read_curves(
 def _positions(cells: Cells, renamed: Mapping[str, str]) -> dict[str, int]:
     """Where each of our columns stands in the file."""
     file, header = cells.file, cells.header
-    plain = [re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_") for name in header]
+    plain = _plain(header)
     where = {name: plain.index(name) for name in COLUMNS if name in _JUDGED and name in plain}
     twice = [name for name in where if plain.count(name) > 1 and name not in renamed]
     twice += [theirs for theirs in renamed.values() if header.count(theirs) > 1]
@@ -104,6 +114,11 @@ def _positions(cells: Cells, renamed: Mapping[str, str]) -> dict[str, int]:
             f"in --columns train_robust_loss=COLUMN (ours: {ours}, ...)"
         )
     return where
+
+
+def _plain(header: Iterable[str]) -> list[str]:
+    """Names as ours are written."""
+    return [re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_") for name in header]
 
 
 def _listed(names: Iterable[str]) -> str:
@@ -207,6 +222,16 @@ def _refuse_percentages_below_1(
             f"write them with a % sign ({typical:.2g}%; if fractions, {100 * typical:.2g}%) or "
             "divide them by 100"
         )
+
+
+def _beside(cells: Cells, table: Mapping[str, Floats]) -> dict[str, Floats]:
+    """The columns that bear on no verdict, those of them that hold numbers."""
+    plain, found = _plain(cells.header), {}
+    for name in _BESIDE:
+        if name not in table and plain.count(name) == 1:
+            with suppress(AdvtrainError):
+                found[name] = _numbers(cells, name, plain.index(name))
+    return found
 
 
 def _last_filled(values: Floats, row_of: NDArray[np.intp], epochs: int) -> Floats:

@@ -9,7 +9,6 @@ import contextlib
 import csv
 import json
 import math
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -17,8 +16,9 @@ from typing import Any, TypedDict
 
 from filelock import FileLock, Timeout
 
-from advtrain.errors import AdvtrainError, Busy, RunFailed
-from advtrain.store.metrics import to_csv
+from advtrain.config.json_file import read_object
+from advtrain.errors import AdvtrainError, Busy
+from advtrain.store.files import to_csv, write_whole
 
 FILE, PARTIAL = "evaluation.csv", "evaluation.partial.json"
 _APART = "; "  # between the warnings of a row
@@ -117,7 +117,7 @@ def _row(cells: dict[str, str]) -> EvaluationRow:
 def merge_evaluations(run: Path, new: Iterable[EvaluationRow]) -> None:
     """Put rows into evaluation.csv: in place of those of the same key, others stay."""
     rows = {row.key: row for row in (*read_evaluations(run), *new)}
-    _write(run / FILE, to_csv([row.cells() for row in rows.values()], COLUMNS))
+    write_whole(run / FILE, to_csv(COLUMNS, [row.cells() for row in rows.values()]))
 
 
 class StageState(TypedDict):
@@ -138,14 +138,14 @@ def read_partial(run: Path, key: str) -> Stages:
 
 def write_partial(run: Path, key: str, stages: Stages) -> None:
     """Note how far an evaluation is; others that were cut off stay."""
-    _write(run / PARTIAL, json.dumps(_all(run) | {key: stages}).encode())
+    write_whole(run / PARTIAL, json.dumps(_all(run) | {key: stages}).encode())
 
 
 def drop_partial(run: Path, keys: Iterable[str]) -> None:
     """Forget evaluations, whose rows are in evaluation.csv."""
     gone = set(keys)
     if rest := {key: stages for key, stages in _all(run).items() if key not in gone}:
-        _write(run / PARTIAL, json.dumps(rest).encode())
+        write_whole(run / PARTIAL, json.dumps(rest).encode())
     else:
         (run / PARTIAL).unlink(missing_ok=True)
 
@@ -153,13 +153,8 @@ def drop_partial(run: Path, keys: Iterable[str]) -> None:
 def _all(run: Path) -> dict[str, Stages]:
     """Every evaluation that was cut off; AdvtrainError if the file is damaged."""
     file = run / PARTIAL
-    try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict) or not all(map(_sound, found.values())):
+    found = read_object(file)
+    if found is None or not all(map(_sound, found.values())):
         raise AdvtrainError(f"{file}: cannot be read; delete it, and the evaluation begins anew")
     return found
 
@@ -189,16 +184,3 @@ def evaluating(run: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
-
-
-def _write(file: Path, content: bytes) -> None:
-    """Put a file in place whole; RunFailed if the disk forbids it."""
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(content)
-        temporary.replace(file)
-    except OSError as error:
-        raise RunFailed(f"{file}: cannot be written: {error.strerror}") from None
-    finally:  # still there after an error or Ctrl-C
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,15 +13,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 CURVE_COLUMNS = ("eps", "robust_loss", "robust_acc", "images")  # of curve_eps.csv
-
-
-def to_csv(rows: Iterable[Row], header: Sequence[str] = COLUMNS) -> bytes:
-    """The file's content."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    return text.getvalue().encode()
 
 
 def read_rows(file: Path, last_epoch: int) -> list[Row]:

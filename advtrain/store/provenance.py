@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from advtrain.config.json_file import read_object
 from advtrain.errors import AdvtrainError
 
 _PACKAGES = ("advtrain", "torch", "torchvision", "numpy", "pandas", "scikit-learn")
@@ -58,13 +59,10 @@ def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
 def read(run: Path) -> dict[str, Any]:
     """The provenance of a run directory; empty if it has none, AdvtrainError if it is damaged."""
     file = run / "provenance.json"
-    try:
-        found = json.loads(file.read_text())
-    except FileNotFoundError:
+    found = read_object(file)
+    if found == {} and not file.exists():
         return {}
-    except (OSError, ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict) or not {"dataset_checksum", "sessions"} <= found.keys():
+    if found is None or not {"dataset_checksum", "sessions"} <= found.keys():
         raise AdvtrainError(
             f"{file}: cannot be read; restore the file, or move it away to go on without it"
         )

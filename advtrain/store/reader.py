@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from advtrain.config.json_file import read_object
+from advtrain.config.load import load_config
+from advtrain.config.schema import Config
 from advtrain.errors import AdvtrainError
 from advtrain.records import EpochRecord
 from advtrain.store.metrics import read_frame, read_records
@@ -40,15 +43,15 @@ class Run:
     def verdict(self) -> dict[str, Any] | None:
         """verdict.json, or None if the run has none; AdvtrainError if it is damaged."""
         file = self.dir / "verdict.json"
-        try:
-            found: dict[str, Any] = json.loads(file.read_text())
-            return found
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError, RecursionError):
-            raise AdvtrainError(
-                f"{file}: cannot be read; `advtrain diagnose` judges anew"
-            ) from None
+        found = read_object(file)
+        if found is None:
+            raise AdvtrainError(f"{file}: cannot be read; `advtrain diagnose` judges anew")
+        return found or None
+
+    @property
+    def last(self) -> dict[str, float | None]:
+        """The last row of metrics.csv; empty before the first, null for what is not finite."""
+        return _last(read_records(self.dir / "metrics.csv"))
 
     def to_json(self) -> dict[str, Any]:
         """The object that `advtrain train --json` prints."""
@@ -57,7 +60,7 @@ class Run:
             "run_dir": str(self.dir),
             "state": status.state,
             "epochs": status.epoch,
-            "last": _last(read_records(self.dir / "metrics.csv")),
+            "last": self.last,
             "verdict": self.verdict,
         }
 
@@ -72,13 +75,32 @@ def _last(records: list[EpochRecord]) -> dict[str, float | None]:
     }
 
 
-def read_object(file: Path) -> dict[str, Any]:
-    """The JSON object in a run's file; empty where it is missing, damaged or something else."""
+@dataclass(frozen=True)
+class RunFiles:
+    """What the small files of a run's directory say, each read once.
+
+    No status and an empty provenance where these are missing or damaged; of a config that cannot
+    be read, the error.
+    """
+
+    path: Path
+    status: Status | None
+    provenance: Mapping[str, Any]
+    config: Config | AdvtrainError
+
+
+def read_files(path: Path) -> RunFiles:
+    """The files of the run in this directory.
+
+    Neither weights nor the modules of `import:` are needed, so a copy elsewhere will do.
+    """
+    config: Config | AdvtrainError
     try:
-        found = json.loads(file.read_text())
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
+        config = load_config(path / "config.yaml", check_imports=False)
+    except AdvtrainError as error:
+        config = error
+    provenance = read_object(path / "provenance.json") or {}
+    return RunFiles(path, read_status(path), provenance, config)
 
 
 def runs_below(folder: Path) -> list[Run]:

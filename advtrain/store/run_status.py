@@ -7,6 +7,8 @@ import time
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+from advtrain.config.json_file import read_object
+
 STALE = 60.0  # seconds without a heartbeat after which a run on another host counts as dead
 
 
@@ -54,11 +56,11 @@ def is_run(path: Path) -> bool:
 
 def read_status(run: Path) -> Status | None:
     """The status of a run directory, or None if it has none that can be read."""
+    found = read_object(run / "status.json") or {}
+    known = {f.name: f.type for f in fields(Status)}
     try:
-        data = json.loads((run / "status.json").read_text())
-        known = {f.name: f.type for f in fields(Status)}
-        status = Status(**{k: v for k, v in data.items() if k in known})
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+        status = Status(**{k: v for k, v in found.items() if k in known})
+    except TypeError:  # a field is missing
         return None
     sound = all(_is(getattr(status, name), str(kind)) for name, kind in known.items())
     return status if sound else None

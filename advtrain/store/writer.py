@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
-import os
 import signal
 import threading
 import time
@@ -18,6 +16,7 @@ from filelock import FileLock, Timeout
 
 from advtrain.errors import AdvtrainError, Busy, Lost, RunFailed, Superseded
 from advtrain.process.signals import deafen, handling, unmasked
+from advtrain.store.files import cannot_write, write_whole
 from advtrain.store.owner import this_process
 from advtrain.store.run_status import Status, read_status
 
@@ -72,7 +71,7 @@ class RunDirectory:
             try:
                 (self.path / name).unlink(missing_ok=True)
             except OSError as error:
-                raise _cannot_write(self.path / name, error) from None
+                raise _kept(cannot_write(self.path / name, error)) from None
 
     def set_status(self, **changes: Any) -> None:
         """Change fields of status.json."""
@@ -87,7 +86,7 @@ class RunDirectory:
             with (self.path / "log.txt").open("a", encoding="utf-8") as file:
                 file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
         except OSError as error:
-            raise _cannot_write(self.path / "log.txt", error) from None
+            raise _kept(cannot_write(self.path / "log.txt", error)) from None
 
     def release(self) -> None:
         """Let the next writer in."""
@@ -108,15 +107,10 @@ class RunDirectory:
             )
 
     def _replace(self, name: str, content: bytes) -> None:
-        temporary = self.path / f".{name}.{self.status.attempt}-{os.getpid()}.tmp"
         try:
-            temporary.write_bytes(content)
-            temporary.replace(self.path / name)
-        except OSError as error:
-            raise _cannot_write(self.path / name, error) from None
-        finally:  # still there after an error or Ctrl-C
-            with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
+            write_whole(self.path / name, content)
+        except RunFailed as error:
+            raise _kept(error) from None
 
     def _beat(self) -> None:
         while not self._released.wait(_HEARTBEAT):
@@ -126,13 +120,8 @@ class RunDirectory:
                     self.set_status()
 
 
-def _cannot_write(file: Path, error: OSError) -> RunFailed:
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-    more = "free some space and repeat the command" if full else ""
-    return RunFailed(
-        f"{file}: cannot be written: {error.strerror}; all finished epochs before it are kept"
-        + (f"; {more}" if more else "")
-    )
+def _kept(error: RunFailed) -> RunFailed:
+    return RunFailed(f"{error}; all finished epochs before it are kept")
 
 
 @contextlib.contextmanager

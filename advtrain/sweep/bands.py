@@ -12,10 +12,10 @@ from advtrain.config.grid import short_key
 from advtrain.config.overrides import keys_of_sections, resolve_key
 from advtrain.config.values import Value, written
 from advtrain.errors import AdvtrainError
+from advtrain.store.files import to_csv, write_whole
 from advtrain.sweep.board import Board
 from advtrain.sweep.plan import Planned, Point, Study
 from advtrain.sweep.refine import ConvergingBand, Tried, band, proposals
-from advtrain.sweep.sweep_tables import to_csv, write
 
 COLUMNS = ("low", "high", "below", "above", "seeds", "epochs", "values", "undecided", "others",
            "text")  # fmt: skip
@@ -118,7 +118,7 @@ def write_bands(found: Sequence[Mapping[str, Any]], keys: Sequence[str], directo
             + [one[column] for column in COLUMNS] for one in found]  # fmt: skip
     names = [o.partition("=")[0] for o in found[0]["overrides"]] if found else list(keys)
     file = directory / "bands.csv"
-    write(file, to_csv([*names, "key", *COLUMNS], rows))
+    write_whole(file, to_csv([*names, "key", *COLUMNS], rows))
     return file
 
 

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import csv
-import json
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from advtrain.config.json_file import read_object
 from advtrain.diagnosis import rules
-from advtrain.diagnosis.verdict import unjudged
+from advtrain.diagnosis.verdict import AXES, unjudged
 from advtrain.errors import AdvtrainError
 from advtrain.store.run_status import read_status
 from advtrain.sweep.plan import Planned
 from advtrain.tasks.diagnose import diagnose_run
-
-AXES = ("inner", "train", "held_out", "level")
 
 
 @dataclass(frozen=True)
@@ -119,12 +117,9 @@ class Board:
 
 def _verdict(path: Path) -> dict[str, Any]:
     """By today's rules: the one that the run left, unless they have changed or it is damaged."""
-    try:
-        found = json.loads((path / "verdict.json").read_text())
-        if isinstance(found, dict) and found.get("rules") == rules.VERSION:
-            return found
-    except (OSError, ValueError, RecursionError):
-        pass
+    found = read_object(path / "verdict.json")
+    if found and found.get("rules") == rules.VERSION:
+        return found
     try:
         return diagnose_run(path).verdict.to_json()
     except AdvtrainError as error:

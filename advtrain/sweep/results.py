@@ -17,7 +17,7 @@ from advtrain.sweep.run_sweep import SweepResult, refinement, to_train
 from advtrain.sweep.sweep_tables import runs_json
 from advtrain.sweep.text_map import print_map
 from advtrain.sweep.view import time_left
-from advtrain.terminal.live import duration
+from advtrain.terminal.duration import duration
 
 
 def print_result(result: SweepResult, console: Console) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from advtrain.errors import AdvtrainError, ConfigError, RunFailed
+from advtrain.store.files import write_whole
 from advtrain.store.run_status import is_run
 from advtrain.store.writer import clear, hold
 from advtrain.sweep.bands import Refinement, bands, next_points, read_refinement, write_bands
@@ -17,7 +18,7 @@ from advtrain.sweep.launch.choose import LAUNCHERS, Options, Sweep, Train
 from advtrain.sweep.launch.slurm_submit import check_slurm
 from advtrain.sweep.launch.work_off import stoppable
 from advtrain.sweep.plan import Planned, Study, plan, sweep_directory
-from advtrain.sweep.sweep_tables import runs_json, write, write_tables
+from advtrain.sweep.sweep_tables import runs_json, write_tables
 from advtrain.sweep.view import View, watching
 
 
@@ -150,6 +151,6 @@ def _write_plan(study: Study, runs: Sequence[Planned], options: Options, directo
         "runs": [run.path.name for run in runs],
     }
     try:
-        write(directory / "sweep.json", json.dumps(content, indent=1).encode())
+        write_whole(directory / "sweep.json", json.dumps(content, indent=1).encode())
     except RunFailed as error:  # nothing has begun
         raise AdvtrainError(str(error)) from None

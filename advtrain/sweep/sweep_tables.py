@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import os
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from advtrain.diagnosis.seeds import wilson
-from advtrain.errors import RunFailed
-from advtrain.sweep.board import AXES, Board
+from advtrain.diagnosis.verdict import AXES
+from advtrain.store.files import to_csv, write_whole
+from advtrain.sweep.board import Board
 from advtrain.sweep.plan import Planned
 
 RUN_COLUMNS = ("seed", "state", "converged", "cause", *AXES, "best_robust_acc", "last_robust_acc",
@@ -26,9 +24,9 @@ def write_tables(board: Board, directory: Path) -> tuple[Path, Path]:
     """Both tables, each renamed into place; their paths."""
     runs, cells = directory / "sweep.csv", directory / "cells.csv"
     rows = [[*run.texts, *run_row(run, board).values()] for run in board.runs]
-    write(runs, to_csv([*board.keys, *RUN_COLUMNS], rows))
+    write_whole(runs, to_csv([*board.keys, *RUN_COLUMNS], rows))
     rows = [[*texts, *cell_row(of, board).values()] for texts, of in board.cells().items()]
-    write(cells, to_csv([*board.keys, *CELL_COLUMNS], rows))
+    write_whole(cells, to_csv([*board.keys, *CELL_COLUMNS], rows))
     return runs, cells
 
 
@@ -63,32 +61,6 @@ def cell_row(runs: Sequence[Planned], board: Board) -> dict[str, Any]:
         min(known, default=None), max(known, default=None), headline,
     ]  # fmt: skip
     return dict(zip(CELL_COLUMNS, values, strict=True))
-
-
-def to_csv(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
-    """The file's content; true, false and an empty cell for what is not known."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows([_cell(value) for value in row] for row in rows)
-    return text.getvalue().encode()
-
-
-def _cell(value: Any) -> Any:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return "" if value is None else value
-
-
-def write(file: Path, content: bytes) -> None:
-    """Put a file of the sweep's directory in place; several sweeps may do so at once."""
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(content)
-        temporary.replace(file)
-    except OSError as error:
-        raise RunFailed(f"{file}: cannot be written: {error.strerror}") from None
 
 
 def runs_json(board: Board) -> list[dict[str, Any]]:

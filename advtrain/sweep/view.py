@@ -15,7 +15,7 @@ from advtrain.config.grid import GridAxis
 from advtrain.sweep.board import Board
 from advtrain.sweep.plan import Planned
 from advtrain.sweep.text_map import glyph_of, maps
-from advtrain.terminal.live import duration
+from advtrain.terminal.duration import duration
 
 _REFRESH = 0.5  # seconds
 

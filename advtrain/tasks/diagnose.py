@@ -10,28 +10,32 @@ from pathlib import Path
 from typing import Any
 
 from advtrain.config.identity import recipe
-from advtrain.config.load import load_config
+from advtrain.config.json_file import read_object
 from advtrain.config.names import DATASETS
+from advtrain.config.schema import Config
 from advtrain.diagnosis.seeds import Seeds, over_seeds
 from advtrain.diagnosis.table import Labels, Table
 from advtrain.diagnosis.verdict import AXES, Verdict, diagnose, unjudged
 from advtrain.errors import AdvtrainError
-from advtrain.store.epoch_csv import read_curves
-from advtrain.store.reader import read_object, runs_below
-from advtrain.store.run_status import is_run, read_status
+from advtrain.store.csv_cells import Cells, read_cells
+from advtrain.store.epoch_csv import Curves, curves_in, read_curves
+from advtrain.store.reader import RunFiles, read_files, runs_below
+from advtrain.store.run_status import Status, is_run
 
 
 @dataclass(frozen=True)
 class Diagnosis:
     """A path, today's verdict on it, and what changed since it was last judged.
 
-    There is no table of a run that has no epoch yet, or a file that cannot be read.
+    There is no table of a run that has no epoch yet, or a file that cannot be read. `files` are
+    those of a run.
     """
 
     path: Path
     table: Table | None
     verdict: Verdict
     changed: tuple[str, ...] = ()  # since verdict.json was written by older rules
+    files: RunFiles | None = None
 
     def to_json(self) -> dict[str, Any]:
         """An element of `diagnose --json`, and the object of verdict.json."""
@@ -66,15 +70,29 @@ def diagnose_all(
         )
     results = []
     for path, named in found.items():
+        if is_run(path):
+            files = read_files(path)
+            results.append(diagnose_files(files) if named else judged(files))
+            continue
         try:
-            own = is_run(path)
-            result = diagnose_run(path) if own else diagnose_csv(path, renamed or {}, classes)
+            results.append(diagnose_csv(path, renamed or {}, classes))
         except AdvtrainError as error:
             if named:
                 raise
-            result = Diagnosis(path, None, unjudged(str(error).removeprefix(f"{path}: ")))
-        results.append(result)
+            results.append(Diagnosis(path, None, _unjudged(path, error)))
     return results
+
+
+def judged(files: RunFiles) -> Diagnosis:
+    """The verdict on a run, or one that says why there is none."""
+    try:
+        return diagnose_files(files)
+    except AdvtrainError as error:
+        return Diagnosis(files.path, None, _unjudged(files.path, error), files=files)
+
+
+def _unjudged(path: Path, error: AdvtrainError) -> Verdict:
+    return unjudged(str(error).removeprefix(f"{path}: "))
 
 
 def _expanded(path: Path) -> list[tuple[Path, bool]]:
@@ -93,7 +111,12 @@ def _expanded(path: Path) -> list[tuple[Path, bool]]:
 
 def diagnose_csv(file: Path, renamed: Mapping[str, str], classes: int | None) -> Diagnosis:
     """The verdict on a CSV of epochs that any training wrote."""
-    curves = read_curves(file, renamed, classes)
+    return diagnose_cells(read_cells(file), renamed, classes)
+
+
+def diagnose_cells(cells: Cells, renamed: Mapping[str, str], classes: int | None) -> Diagnosis:
+    """The same of a CSV that was read already."""
+    curves = curves_in(cells, renamed, classes)
     table = Table(
         curves.epoch,
         curves.columns,
@@ -101,31 +124,40 @@ def diagnose_csv(file: Path, renamed: Mapping[str, str], classes: int | None) ->
         bad_epoch=curves.bad_epoch,
         notes=curves.notes,
     )
-    return Diagnosis(file, table, diagnose(table))
+    return Diagnosis(cells.file, table, diagnose(table))
 
 
-def diagnose_run(path: Path, *, state: str | None = None) -> Diagnosis:
+def diagnose_run(path: Path, *, state: str = "") -> Diagnosis:
     """The verdict on a run's directory; `state` overrides what its status.json says."""
-    table = table_of_run(path, state=state)
-    verdict = diagnose(table, str(path))
-    return Diagnosis(path, table, verdict, _changes(path, verdict))
+    return diagnose_files(read_files(path), state=state)
 
 
-def table_of_run(path: Path, *, state: str | None = None) -> Table:
-    """The curves of a run with all that its files say beside them.
+def diagnose_files(files: RunFiles, *, state: str = "") -> Diagnosis:
+    """The same of a run whose small files were read already.
 
-    Neither weights nor the modules of `import:` are needed, so a copy elsewhere will do. Raises
-    AdvtrainError if there is no epoch yet, or config or curves cannot be read.
+    Raises AdvtrainError if there is no epoch yet, or config or curves cannot be read.
     """
-    status = read_status(path)
+    path, status = files.path, files.status
     if status is None:
         raise AdvtrainError(f"{path}: its status.json cannot be read")
     if not (path / "metrics.csv").exists():
         why = f": {status.error}" if status.error else ""
         raise AdvtrainError(f"{path}: no epochs yet ({status.shown}{why})")
-    config = load_config(path / "config.yaml", check_imports=False)
+    if isinstance(files.config, AdvtrainError):
+        raise files.config
     curves = read_curves(path / "metrics.csv")
-    provenance = read_object(path / "provenance.json")
+    table = table_of_run(curves, files.config, status, files.provenance, state)
+    verdict = diagnose(table, str(path))
+    return Diagnosis(path, table, verdict, _changes(path, verdict), files)
+
+
+def table_of_run(
+    curves: Curves, config: Config, status: Status, provenance: Mapping[str, Any], state: str = ""
+) -> Table:
+    """The curves of a run with all that is known beside them.
+
+    `state` is what the run counts as, by default what its status says.
+    """
     labels, parent = _mapping(provenance, "labels"), _mapping(provenance, "parent")
     images, size = _count(labels.get("test_images")), config.evaluation.size
     carried = _count(parent.get("epoch")) or 0
@@ -181,7 +213,7 @@ def _list(value: object) -> list[Any]:
 
 def _changes(path: Path, verdict: Verdict) -> tuple[str, ...]:
     """What older rules said otherwise."""
-    old = read_object(path / "verdict.json")
+    old = read_object(path / "verdict.json") or {}
     new = verdict.to_json()
     if not old or old.get("rules") == new["rules"]:
         return ()

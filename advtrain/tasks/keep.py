@@ -8,12 +8,17 @@ import time
 from pathlib import Path
 
 from advtrain.config.identity import to_yaml
+from advtrain.diagnosis.verdict import Verdict, diagnose
 from advtrain.learning.measuring.image_examples import attacked
-from advtrain.records import EpochRecord, Row
-from advtrain.store import checkpoint, examples_npz, metrics, provenance
+from advtrain.records import COLUMNS, EpochRecord, Row
+from advtrain.store import checkpoint, examples_npz, provenance
+from advtrain.store.csv_cells import Cells
+from advtrain.store.epoch_csv import curves_in
+from advtrain.store.files import to_csv
+from advtrain.store.metrics import CURVE_COLUMNS
 from advtrain.store.parent import schedule_overrides
 from advtrain.store.writer import RunDirectory
-from advtrain.tasks.diagnose import diagnose_run
+from advtrain.tasks.diagnose import table_of_run
 from advtrain.tasks.prepare import Work
 
 
@@ -36,7 +41,7 @@ def keep_epoch(work: Work, directory: RunDirectory, record: EpochRecord) -> None
     of = work.session
     work.rows.append(record.row())
     # All before the checkpoint: a kill between them costs the epoch, nothing else.
-    directory.write("metrics.csv", metrics.to_csv(work.rows))
+    directory.write("metrics.csv", to_csv(COLUMNS, work.rows))
     if of.progress.stopped != "nonfinite":
         _keep_examples(work, directory)
         _keep_weights(work, directory)
@@ -50,13 +55,14 @@ def keep_end(work: Work, directory: RunDirectory, curve: list[Row]) -> None:
     progress = work.session.progress
     directory.remove("part.pt")  # of an epoch that ended as not finite, or just before a kill
     if curve:
-        directory.write("curve_eps.csv", metrics.to_csv(curve, metrics.CURVE_COLUMNS))
+        directory.write("curve_eps.csv", to_csv(CURVE_COLUMNS, curve))
     if progress.stopped == "nonfinite":
         directory.set_status(bad_epoch=progress.epoch, bad_batch=progress.bad_batch)
     directory.set_status(stopped=progress.stopped)  # it tells which rows are measured alike
-    verdict = diagnose_run(directory.path, state="finished").to_json()
-    directory.write("verdict.json", json.dumps(verdict, indent=1, allow_nan=False).encode())
-    directory.log(f"verdict: {verdict['headline']}")
+    verdict = judge(work, directory, work.rows, "finished")
+    content = {"path": str(directory.path), **verdict.to_json()}
+    directory.write("verdict.json", json.dumps(content, indent=1, allow_nan=False).encode())
+    directory.log(f"verdict: {verdict.headline}")
     directory.set_status(state="finished")
 
 
@@ -65,9 +71,16 @@ def hopeless(work: Work, directory: RunDirectory, record: EpochRecord) -> str:
     looked_for = work.session.config.training.stop_on
     if not looked_for:
         return ""
-    directory.write("metrics.csv", metrics.to_csv([*work.rows, record.row()]))
-    axes = diagnose_run(directory.path, state="running").verdict.axes.values()
+    axes = judge(work, directory, [*work.rows, record.row()], "running").axes.values()
     return next((axis.state for axis in axes if axis.state in looked_for), "")
+
+
+def judge(work: Work, directory: RunDirectory, rows: list[Row], state: str) -> Verdict:
+    """The verdict on the epochs so far, as `advtrain diagnose` would read it from the files."""
+    lines = [*range(2, len(rows) + 2)]
+    curves = curves_in(Cells(directory.path / "metrics.csv", ",", [*COLUMNS], rows, lines))
+    table = table_of_run(curves, work.session.config, directory.status, work.provenance, state)
+    return diagnose(table, str(directory.path))
 
 
 def _header(work: Work, path: Path) -> str:

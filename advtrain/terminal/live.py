@@ -27,6 +27,7 @@ from advtrain.store.metrics import read_records
 from advtrain.store.reader import Run
 from advtrain.terminal.answer import print_verdict
 from advtrain.terminal.charts import chart
+from advtrain.terminal.duration import duration
 
 _ROWS = 12  # epochs that the live table shows
 _REFRESH = 0.1  # seconds between updates of the bar
@@ -151,16 +152,6 @@ def epoch_table(records: list[EpochRecord], title: str) -> Table:
 
 def _pair(loss: float | None, acc: float | None) -> str:
     return "-" if loss is None or acc is None else f"{loss:.3f} {acc:6.1%}"
-
-
-def duration(seconds: float) -> str:
-    """Seconds as `42 s`, `3 min 05 s` or `2 h 07 min`."""
-    whole = max(0, round(seconds))
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02} min"
 
 
 def summary(run: Run, console: Console) -> None:

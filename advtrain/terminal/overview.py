@@ -20,7 +20,7 @@ from advtrain.store.naming import locate
 from advtrain.store.reader import Run
 from advtrain.store.run_status import Status, read_status
 from advtrain.store.slurm_queue import Job, disagreement, in_queue
-from advtrain.terminal.live import duration
+from advtrain.terminal.duration import duration
 
 
 def print_resolved(config: Config, runs_dir: Path, from_run: Path | None) -> None:
@@ -64,12 +64,13 @@ def print_plan(config: Config, runs_dir: Path, from_run: Path | None, resume: st
 
 def status_json(runs: list[Run]) -> dict[str, Any]:
     """The object of `advtrain status --json`."""
-    queue = JobsOfRuns.of(runs)
-    return {"runs": [_run_json(run, queue) for run in runs]}
+    statuses = [read_status(run.dir) for run in runs]
+    queue = JobsOfRuns.of(statuses)
+    found = zip(runs, statuses, strict=True)
+    return {"runs": [_run_json(run, status, queue) for run, status in found]}
 
 
-def _run_json(run: Run, queue: JobsOfRuns) -> dict[str, Any]:
-    status = read_status(run.dir)
+def _run_json(run: Run, status: Status | None, queue: JobsOfRuns) -> dict[str, Any]:
     if status is None:
         return {"run_dir": str(run.dir), "state": "unreadable"}
     job = queue.jobs.get(status.job)
@@ -86,7 +87,7 @@ def _run_json(run: Run, queue: JobsOfRuns) -> dict[str, Any]:
         "job": status.job or None,
         "queue": job and job.shown,
         "disagreement": queue.disagreement(status) or None,
-        "last": run.to_json()["last"],
+        "last": run.last,
     }
 
 
@@ -98,9 +99,8 @@ class JobsOfRuns:
     unknown: str = ""  # why it could not be asked
 
     @classmethod
-    def of(cls, runs: list[Run]) -> JobsOfRuns:
+    def of(cls, statuses: list[Status | None]) -> JobsOfRuns:
         """Asked of all jobs whose runs are not finished; not at all where there are none."""
-        statuses = [read_status(run.dir) for run in runs]
         ids = {s.job for s in statuses if s and s.job and s.state != "finished"}
         try:
             return cls(in_queue(ids))
@@ -126,10 +126,12 @@ def print_status(runs: list[Run], folder: Path) -> None:
     if not runs:
         print(f"no runs in {folder}")
         return
-    queue = JobsOfRuns.of(runs)
+    statuses = [read_status(run.dir) for run in runs]
+    queue = JobsOfRuns.of(statuses)
     if queue.unknown:
         print(f"the queue is not known: {queue.unknown}", file=sys.stderr)
-    rows = [_row(run, folder, queue) for run in runs]
+    found = zip(runs, statuses, strict=True)
+    rows = [_row(run, status, folder, queue) for run, status in found]
     columns = ["state", "job", "epoch", "clean", "robust", "seen", "run"]
     shown = [i for i, name in enumerate(columns) if name != "job" or any(row[i] for row in rows)]
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -140,11 +142,11 @@ def print_status(runs: list[Run], folder: Path) -> None:
     Console().print(table)
 
 
-def _row(run: Run, folder: Path, queue: JobsOfRuns) -> list[str]:
-    status, name = read_status(run.dir), str(run.dir.relative_to(folder))
+def _row(run: Run, status: Status | None, folder: Path, queue: JobsOfRuns) -> list[str]:
+    name = str(run.dir.relative_to(folder))
     if status is None:
         return ["unreadable", *[""] * 5, f"{name}: its status.json is damaged"]
-    last = run.to_json()["last"]
+    last = run.last
     what = [status.stopped or status.error, queue.disagreement(status)]
     return [
         status.shown,

@@ -16,7 +16,7 @@ from scipy import stats
 from advtrain.errors import AdvtrainError
 from advtrain.report.figures.pictures import pictures
 from advtrain.report.input.cells import cells_of, maps_of
-from advtrain.report.input.gather import gather, latest
+from advtrain.report.input.gather import gather, gather_latest
 from advtrain.report.make import together
 from advtrain.report.numbers.compare import compare
 from advtrain.report.numbers.content import content, report_on
@@ -133,18 +133,23 @@ def test_a_sweep_is_found_after_it_was_moved_and_knows_what_waits(tmp_path: Path
         "dataset_checksum", "parent"}  # fmt: skip
 
 
+def latest(runs_dir: Path) -> str:
+    (side,) = gather_latest(runs_dir)
+    return side.name
+
+
 def test_the_latest_is_what_was_written_to_last(tmp_path: Path) -> None:
     with pytest.raises(AdvtrainError, match="no runs here yet"):
-        latest(tmp_path)
+        gather_latest(tmp_path)
     sweep = write_sweep(tmp_path / "made")
-    assert latest(tmp_path) == sweep
+    assert latest(tmp_path) == str(sweep)
     lone = write_run(tmp_path / "other", learning(9))
     later = (sweep / "sweep.csv").stat().st_mtime + 10
     os.utime(lone / "status.json", (later, later))
-    assert latest(tmp_path) == lone
+    assert latest(tmp_path) == str(lone)
     one = next((tmp_path / "made").glob("lr*"))
     os.utime(one / "status.json", (later + 10, later + 10))
-    assert latest(tmp_path) == sweep, "a sweep's run stands for its sweep"
+    assert latest(tmp_path) == str(sweep), "a sweep's run stands for its sweep"
 
 
 def differences(a: list[float], b: list[float], tmp_path: Path, seeds_b: list[int]) -> list[object]:

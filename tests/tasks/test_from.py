@@ -17,7 +17,7 @@ from advtrain import load_config, train
 from advtrain.diagnosis.segments import phases
 from advtrain.process.observer import Observer
 from advtrain.records import EpochRecord
-from advtrain.tasks.diagnose import table_of_run
+from advtrain.tasks.diagnose import diagnose_run
 from tests.helpers import kills
 from tests.helpers.command_line import Done
 from tests.tasks.test_resume import NORMED, Stop, config, contents, state
@@ -192,7 +192,7 @@ def test_what_changed_and_which_rows_are_of_all_images_is_remembered(
     assert last is not None
     parent = json.loads((last.dir / "provenance.json").read_text())["parent"]
     assert (parent["changed"], parent["whole"]) == (["objective"], [2, 4])
-    table = table_of_run(last.dir)
+    table = diagnose_run(last.dir).table
     assert (table.carried, table.changed, table.parent) == (4, ("objective",), parent["run"])
     assert set(table.whole) >= {2, 4, 6}
     assert phases(table).starts[-2:] == (2, 4), "another eps and another objective"

@@ -18,7 +18,8 @@ from rich.console import Console
 from advtrain import load_config
 from advtrain.records import EpochRecord
 from advtrain.terminal.charts import chart
-from advtrain.terminal.live import LiveTable, duration
+from advtrain.terminal.duration import duration
+from advtrain.terminal.live import LiveTable
 from tests.helpers.command_line import finish, start
 from tests.tasks.test_train import same_training
 

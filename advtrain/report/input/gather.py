@@ -9,40 +9,31 @@ from pathlib import Path
 from typing import Any
 
 from advtrain.config.identity import recipe
-from advtrain.config.load import load_config
 from advtrain.config.schema import Config
 from advtrain.config.values import written
 from advtrain.diagnosis.table import Floats
 from advtrain.diagnosis.verdict import unjudged
 from advtrain.errors import AdvtrainError
-from advtrain.records import COLUMNS
 from advtrain.report.input.evaluations import evaluations_of
-from advtrain.store.csv_cells import read_cells
-from advtrain.store.epoch_csv import read_curves
 from advtrain.store.evaluation_csv import EvaluationRow
 from advtrain.store.metrics import CURVE_COLUMNS
-from advtrain.store.reader import read_object
-from advtrain.store.run_status import is_run, read_status
-from advtrain.tasks.diagnose import Diagnosis, diagnose_all
+from advtrain.store.reader import RunFiles, read_files
+from advtrain.store.run_status import is_run
+from advtrain.tasks.diagnose import Diagnosis, diagnose_all, judged
 
 CSV_STATE = "csv"  # instead of a run's state
 WAITING = "queued"
-# Shown, though no verdict rests on them.
-_BESIDE = (
-    "grad_norm", "weight_norm", "images_per_second", "seconds",
-    "ema_test_clean_acc", "ema_test_robust_acc",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Entry:
     """A run, a foreign CSV, or a run that a sweep has yet to begin.
 
-    `state` is as `advtrain status` shows it, or `csv`. `columns` are those of the table and the
-    measurements that bear on no verdict, a value an epoch. `values` are the config's keys as one
-    types them, without seed, name and paths; of a run that has not begun, the swept ones alone.
-    `curve_eps` are rows of eps, robust loss, robust accuracy, images; `evaluations` those of
-    evaluation.csv, and `notes` what was wrong with that file.
+    `state` is as `advtrain status` shows it, or `csv`. `columns` are those of the table, a value
+    an epoch. `values` are the config's keys as one types them, without seed, name and paths; of a
+    run that has not begun, the swept ones alone. `curve_eps` are rows of eps, robust loss, robust
+    accuracy, images; `evaluations` those of evaluation.csv, and `notes` what was wrong with that
+    file.
     """
 
     path: Path
@@ -81,14 +72,14 @@ def gather(
     return [_side(path, renamed or {}, classes) for path in paths]
 
 
-def latest(runs_dir: Path) -> Path:
+def gather_latest(runs_dir: Path) -> list[Side]:
     """The sweep or run below a folder that was written to last; AdvtrainError if there is none.
 
     A run that belongs to a sweep stands for the sweep.
     """
-    sweeps = {file.parent: _age(file) for file in runs_dir.rglob("sweep.csv")}
-    swept = {run: sweep for sweep in sweeps for run, _ in _swept(sweep)}
-    newest: dict[Path, float] = dict(sweeps)
+    tables = {file.parent: _rows(file) for file in runs_dir.rglob("sweep.csv")}
+    swept = {run: sweep for sweep, rows in tables.items() for run, _ in _swept(sweep, rows)}
+    newest = {sweep: _age(sweep / "sweep.csv") for sweep in tables}
     for file in runs_dir.rglob("status.json"):
         shown = swept.get(file.parent.resolve(), file.parent)
         newest[shown] = max(newest.get(shown, 0), _age(file))
@@ -97,7 +88,8 @@ def latest(runs_dir: Path) -> Path:
             f"{runs_dir}: no runs here yet; train one with `advtrain train CONFIG`, or name a run, "
             "a folder of runs, or a CSV"
         )
-    return max(newest, key=lambda path: (newest[path], str(path)))
+    path = max(newest, key=lambda path: (newest[path], str(path)))
+    return [_sweep(path, tables[path]) if path in tables else _side(path, {}, None)]
 
 
 def is_sweep(path: Path) -> bool:
@@ -108,15 +100,19 @@ def is_sweep(path: Path) -> bool:
 def _side(path: Path, renamed: Mapping[str, str], classes: int | None) -> Side:
     if path.name in ("sweep.csv", "cells.csv") and is_sweep(path.parent):
         path = path.parent  # the table stands for the sweep
-    if not is_sweep(path):
-        found = diagnose_all([path], *_about_csvs(path, renamed, classes))
-        return _distinct(path, [_entry(result) for result in found])
+    if is_sweep(path):
+        return _sweep(path, _rows(path / "sweep.csv"))
+    found = diagnose_all([path], *_about_csvs(path, renamed, classes))
+    return _distinct(path, [entry_of(result) for result in found])
+
+
+def _sweep(path: Path, rows: Sequence[Mapping[str, str]]) -> Side:
+    """A sweep's runs, by the rows of its table."""
     entries: list[Entry] = []
-    for run, row in _swept(path):
-        if is_run(run) and not _waits(run):
-            entries += [_entry(result) for result in _judged(run)]
-        else:
-            entries.append(_not_begun(run, row))
+    for run, row in _swept(path, rows):
+        files = read_files(run) if is_run(run) else None
+        begun = files is not None and not _waits(files)
+        entries.append(entry_of(judged(files)) if files and begun else _not_begun(run, row))
     if not entries:
         raise AdvtrainError(f"{path}/sweep.csv: lists no runs")
     bands = [row for row in _rows(path / "bands.csv") if row.get("text")]
@@ -148,23 +144,14 @@ def _has_runs(path: Path) -> bool:
     return path.is_dir() and next(path.rglob("status.json"), None) is not None
 
 
-def _judged(run: Path) -> list[Diagnosis]:
-    """The run's verdict, or one that says why there is none."""
-    try:
-        return diagnose_all([run])
-    except AdvtrainError as error:
-        return [Diagnosis(run, None, unjudged(str(error).removeprefix(f"{run}: ")))]
-
-
-def _entry(result: Diagnosis) -> Entry:
+def entry_of(result: Diagnosis) -> Entry:
     """All that the files beside a verdict say; what is damaged is left out."""
-    path, table = result.path, result.table
-    if not is_run(path):
-        columns = dict(table.columns) | _beside(path) if table else {}
+    path, table, files = result.path, result.table, result.files
+    columns = table.columns if table else {}
+    if files is None:
         error = "" if table else result.verdict.headline
         return Entry(path, result, CSV_STATE, error, columns=columns)
-    status = read_status(path)
-    config = table.config if table else _config(path)
+    status, config = files.status, files.config if isinstance(files.config, Config) else None
     evaluations, notes = evaluations_of(path)
     return Entry(
         path,
@@ -175,18 +162,17 @@ def _entry(result: Diagnosis) -> Entry:
         values=_values(config) if config else {},
         seed=config.seed if config else None,
         best_epoch=status.best_epoch or None if status else None,
-        columns=dict(table.columns) | _beside(path / "metrics.csv") if table else {},
+        columns=columns,
         curve_eps=tuple(_curve_eps(path / "curve_eps.csv")),
-        provenance=read_object(path / "provenance.json"),
+        provenance=files.provenance,
         evaluations=evaluations,
         notes=notes,
     )
 
 
-def _waits(run: Path) -> bool:
+def _waits(files: RunFiles) -> bool:
     """Whether all that there is of a run is that a job is to train it."""
-    status = read_status(run)
-    return status is not None and status.attempt == 0
+    return files.status is not None and files.status.attempt == 0
 
 
 def _not_begun(run: Path, row: Mapping[str, str]) -> Entry:
@@ -199,9 +185,11 @@ def _not_begun(run: Path, row: Mapping[str, str]) -> Entry:
                  values={key: row[key] for key in keys}, seed=seed)  # fmt: skip
 
 
-def _swept(sweep: Path) -> Iterator[tuple[Path, dict[str, str]]]:
+def _swept(
+    sweep: Path, rows: Sequence[Mapping[str, str]]
+) -> Iterator[tuple[Path, Mapping[str, str]]]:
     """The runs that a sweep's table lists, wherever the whole was moved to, with their rows."""
-    for row in _rows(sweep / "sweep.csv"):
+    for row in rows:
         if not row.get("run_dir") or "seed" not in row:
             continue
         beside = sweep.parent.parent / Path(row["run_dir"]).name
@@ -225,23 +213,6 @@ def _curve_eps(file: Path) -> Iterator[tuple[float, float, float, int]]:
             yield eps, loss, acc, int(images)
         except (KeyError, ValueError, OverflowError):
             continue
-
-
-def _beside(file: Path) -> dict[str, Floats]:
-    """The measurements that bear on no verdict, where they can be read."""
-    try:
-        header = read_cells(file).header
-        columns = read_curves(file, {name: name for name in _BESIDE if name in header}).columns
-    except AdvtrainError:
-        return {}
-    return {name: columns[name] for name in COLUMNS if name in _BESIDE and name in columns}
-
-
-def _config(run: Path) -> Config | None:
-    try:
-        return load_config(run / "config.yaml", check_imports=False)
-    except AdvtrainError:
-        return None
 
 
 def _values(config: Config) -> dict[str, str]:

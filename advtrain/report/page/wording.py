@@ -8,8 +8,9 @@ from typing import Any
 
 from advtrain.report.numbers.outcome import OUTCOMES
 from advtrain.report.numbers.strengths import by_place, headline, rank
+from advtrain.terminal.duration import duration
 
-AXES = {"inner": "attack", "train": "training", "held_out": "held-out", "level": "level"}
+_SAID = {"inner": "attack", "train": "training"}  # axes whose names are no words for a reader
 
 
 def seeds(cell: Mapping[str, Any]) -> list[dict[str, str]]:
@@ -174,16 +175,6 @@ def figure(value: Any) -> str:
     return "–" if value is None else str(value)
 
 
-def duration(seconds: float | None) -> str:
-    """Seconds as people say them."""
-    if seconds is None:
-        return "–"
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60:02d} min"
-
-
 def typed(suggestion: Mapping[str, Any]) -> str:
     """What a suggestion says to type; empty where it is words alone."""
     return suggestion["command"] or shlex.join(suggestion["overrides"])
@@ -196,7 +187,7 @@ def epochs(pair: Sequence[int] | None) -> str:
 
 def axis(name: str) -> str:
     """An axis of the verdict in words."""
-    return AXES.get(name, name.replace("_", "-"))
+    return _SAID.get(name, name.replace("_", "-"))
 
 
 def words(name: str) -> str:
@@ -206,6 +197,7 @@ def words(name: str) -> str:
 
 FILTERS: dict[str, Callable[..., Any]] = {
     "percent": percent, "points": points, "signed": signed, "figure": figure,
-    "duration": duration, "typed": typed, "axis": axis, "words": words,
+    "typed": typed, "axis": axis, "words": words,
+    "duration": lambda seconds: "–" if seconds is None else duration(seconds),
     "whose": lambda run: whose([run]),
 }  # fmt: skip
