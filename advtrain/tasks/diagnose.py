@@ -147,6 +147,7 @@ def table_of_run(path: Path, *, state: str | None = None) -> Table:
         changed=tuple(map(str, _list(parent.get("changed")))),
         state=state or status.shown,
         bad_epoch=status.bad_epoch if curves.bad_epoch is None else curves.bad_epoch,
+        notes=tuple(map(str, _list(provenance.get("doubts")))),
     )
 
 
