@@ -25,7 +25,7 @@ class SettingError(AdvtrainError):
 
     def __init__(self, key: str, text: str) -> None:
         super().__init__(f"{key}: {text}")
-        self.key = key
+        self.key, self.text = key, text
 
 
 class Busy(AdvtrainError):

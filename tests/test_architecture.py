@@ -41,7 +41,7 @@ MAY_IMPORT = {
 FOLDERS = {
     "learning.attacks": {"learning", "learning.data"},
     "learning.data": {"learning"},
-    "learning.models": {"learning"},
+    "learning.models": {"learning", "learning.attacks"},
     "learning.distributed": set(),
     "learning.objectives": {"learning", "learning.attacks", "learning.distributed"},
     "learning.measuring": {
@@ -62,6 +62,7 @@ FOLDERS = {
 WITH_TORCH = {
     *("store.checkpoint", "store.provenance", "store.weights"),
     *("tasks.train", "tasks.prepare", "tasks.mid_epoch", "tasks.keep", "tasks.evaluate"),
+    "tasks.rehearsal",
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -21,6 +21,9 @@ from advtrain.cli.arguments import (
 )
 from advtrain.errors import RunFailed
 from advtrain.process.signals import interruptible, noted
+
+if TYPE_CHECKING:  # pydantic, which --help need not wait for
+    from advtrain.config.schema import Config as Experiment
 
 
 def train(
@@ -66,7 +69,8 @@ def _print(
     """What would be trained: the whole config, or in a few lines."""
     from advtrain.config.load import load_config, located
     from advtrain.process.devices import check_device
-    from advtrain.terminal.overview import print_plan, print_resolved
+    from advtrain.store.naming import locate
+    from advtrain.terminal.dry_run import print_plan, print_resolved
 
     check_device(device)
     loaded = load_config(config, overrides)
@@ -74,7 +78,20 @@ def _print(
         if whole:
             print_resolved(loaded, runs_dir, from_run)
         else:
-            print_plan(loaded, runs_dir, from_run, resume.value)
+            locate(loaded, runs_dir, from_run)  # may fail, and need not wait for torch
+            found = _rehearsed(loaded)
+            print_plan(loaded, runs_dir, from_run, resume.value, *found)
+
+
+def _rehearsed(config: Experiment) -> tuple[list[str], list[str]]:
+    """Notes and warnings about data and model; where both are built in none, and no torch."""
+    from advtrain.config.names import DATASETS, MODELS
+
+    if config.model.name in MODELS and config.dataset.name in DATASETS and not config.model.weights:
+        return [], []
+    from advtrain.tasks.rehearsal import rehearse
+
+    return rehearse(config)
 
 
 def _lead(

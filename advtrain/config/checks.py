@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from advtrain.config.objectives import Fgsm, Free, resolve_alpha
+from advtrain.config.objectives import Fgsm, Free, Standard, resolve_alpha
 from advtrain.config.optimization import Piecewise
 from advtrain.config.schema import Config
 
@@ -61,15 +61,7 @@ def _no_steps(config: Config) -> list[Problem]:
 
 def cautions(config: Config) -> list[str]:
     """Sentences about settings that are allowed and seldom meant."""
-    found = []
-    attack = config.attack
-    if attack.steps * attack.step_size < attack.eps * (1 - 1e-9):
-        found.append(
-            f"attack: {attack.steps} steps of {attack.step_size:g} cannot cross the ball of "
-            f"eps {attack.eps:g}; steps x alpha should be at least eps"
-        )
-    if attack.restarts > 1 and attack.start == "zero":
-        found.append("attack.restarts: every restart from zero is the same attack")
+    found = _of_the_attack(config)
     schedule = config.schedule
     if isinstance(schedule, Piecewise):
         late = [m for m in schedule.milestones if m >= 1 and m >= config.training.epochs]
@@ -78,4 +70,26 @@ def cautions(config: Config) -> list[str]:
                 f"schedule.milestones: {', '.join(f'{m:g}' for m in late)} lie beyond the "
                 f"{config.training.epochs} epochs"
             )
+    return found
+
+
+def _of_the_attack(config: Config) -> list[str]:
+    """Sentences about the attack that the objective trains on."""
+    attack, keys, found = config.attack, config.objective, []
+    if isinstance(keys, Fgsm):
+        size = resolve_alpha(keys.step, attack.eps, 1)
+        if keys.start == "zero" and size < attack.eps * (1 - 1e-9):
+            found.append(
+                f"objective.alpha: one step of {size:g} from the image stays within the ball of "
+                f"eps {attack.eps:g}; alpha should be at least eps"
+            )
+    if isinstance(keys, Fgsm | Free | Standard):  # these take no other step of the attack's
+        return found
+    if attack.steps * attack.step_size < attack.eps * (1 - 1e-9):
+        found.append(
+            f"attack: {attack.steps} steps of {attack.step_size:g} cannot cross the ball of "
+            f"eps {attack.eps:g}; steps x alpha should be at least eps"
+        )
+    if attack.restarts > 1 and attack.start == "zero":
+        found.append("attack.restarts: every restart from zero is the same attack")
     return found

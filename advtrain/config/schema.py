@@ -79,7 +79,9 @@ class Dataset(Section):
         None, description="part of the training set, stratified: a count or a fraction below 1"
     )
     val_size: Annotated[Number, Field(ge=0, lt=1)] = Field(
-        0.1, description="fraction of the training images held out for validation, stratified"
+        0.1,
+        description="fraction of the training images held out for validation, stratified; none "
+        "where image_folder has a val/",
     )
     augment: Literal["none", "crop+flip"] = Field(
         "none", description="crop+flip: random crop after padding by an eighth, mirrored by half"

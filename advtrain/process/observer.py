@@ -23,5 +23,8 @@ class Observer:
     def epoch(self, record: EpochRecord) -> None:
         """An epoch is done and saved."""
 
+    def note(self, text: str) -> None:
+        """What the run was found to work with: its images and classes, for example."""
+
     def warn(self, text: str) -> None:
         """There is something the user should know, which stops nothing."""

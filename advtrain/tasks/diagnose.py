@@ -179,6 +179,7 @@ def table_of_run(
         changed=tuple(map(str, _list(parent.get("changed")))),
         state=state or status.shown,
         bad_epoch=status.bad_epoch if curves.bad_epoch is None else curves.bad_epoch,
+        notes=tuple(map(str, _list(provenance.get("doubts")))),
     )
 
 

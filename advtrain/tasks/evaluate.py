@@ -29,8 +29,8 @@ from advtrain.learning.attacks.strong import (
     clean_stage,
     pgd_stage,
     survivors,
-    traps,
 )
+from advtrain.learning.attacks.traps import traps
 from advtrain.learning.data.images import Images
 from advtrain.learning.data.splits import load_data
 from advtrain.learning.device import choose_device, keep_memory, suit_threads

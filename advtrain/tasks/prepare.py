@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +19,7 @@ from advtrain.learning.device import choose_device, device_name, keep_memory, su
 from advtrain.learning.distributed.group import ALONE, Group
 from advtrain.learning.measuring.image_examples import Fixed, fixed_images
 from advtrain.learning.models import build_model
+from advtrain.learning.models.contract import freeze_unused, model_doubts
 from advtrain.learning.optimizer import averaged, build_optimizer
 from advtrain.learning.order import check_replays, check_shares, joined_for
 from advtrain.learning.session import Session
@@ -61,7 +61,9 @@ def prepare(assigned: Assignment, observer: Observer, group: Group = ALONE) -> W
     data = load_data(config.dataset, where)
     _check_order(config, len(data.train), group, observer)
     record = record_of(assigned, data)
-    session = begin_session(config, data, where, group)
+    model = ready_model(config, data, where)
+    record["doubts"] = _said(model, config, data, observer)
+    session = begin_session(config, data, model, group)
     rows: list[Row] = []
     best = None
     if (path / "last.pt").exists():
@@ -83,11 +85,10 @@ def prepare(assigned: Assignment, observer: Observer, group: Group = ALONE) -> W
     return Work(session, rows, record, parent, best, fixed, shown)
 
 
-def begin_session(config: Config, data: Data, where: torch.device, group: Group) -> Session:
+def begin_session(config: Config, data: Data, model: nn.Module, group: Group) -> Session:
     """A training that has yet to take its first step."""
-    model = ready_model(config, data, where)
     if group.size > 1:
-        _freeze_unused(model, data.shape, where)
+        freeze_unused(model, data.shape)
         if config.training.batch_norm == "synchronised":
             # Imports torch._dynamo, which takes as long as half of torch.
             from advtrain.learning.distributed.sync_norm import synchronised
@@ -146,19 +147,14 @@ def ready_model(config: Config, data: Data, where: torch.device) -> nn.Module:
     return model
 
 
-def _freeze_unused(model: nn.Module, shape: tuple[int, int, int], where: torch.device) -> None:
-    """Ask no gradient for weights that no pass uses; one process finds none for them either.
-
-    DistributedDataParallel would wait for it in vain.
-    """
-    trial = copy.deepcopy(model)
-    names, parameters = zip(*trial.named_parameters(), strict=True)
-    learning = [p.requires_grad_() for p in parameters]
-    logits = trial(torch.zeros(2, *shape, device=where))
-    gradients = torch.autograd.grad(logits.sum(), learning, allow_unused=True)
-    for name, gradient in zip(names, gradients, strict=True):
-        if gradient is None:
-            model.get_parameter(name).requires_grad_(False)
+def _said(model: nn.Module, config: Config, data: Data, observer: Observer) -> list[str]:
+    """Tell what was loaded, and what about images and network is seldom meant, which is given."""
+    about = model_doubts(model, config, data.shape, data.num_classes, len(data.train))
+    for text in data.notes:
+        observer.note(f"data: {text}")
+    for text in (doubts := [*data.warnings, *about]):
+        observer.warn(text)
+    return doubts
 
 
 def _shown(

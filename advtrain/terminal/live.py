@@ -58,7 +58,15 @@ class Warnings(Observer):
         self.console.print(f"warning: {text}", style="yellow", markup=False, soft_wrap=True)
 
 
-class Lines(Warnings):
+class Notes(Warnings):
+    """Warnings, and what a run works with."""
+
+    def note(self, text: str) -> None:
+        """One line on stderr."""
+        self.console.print(text, markup=False, soft_wrap=True)
+
+
+class Lines(Notes):
     """A plain line for each epoch, for logs and pipes."""
 
     epochs = 0
@@ -74,7 +82,7 @@ class Lines(Warnings):
         self.console.print(record.line(self.epochs), markup=False, soft_wrap=True)
 
 
-class LiveTable(Warnings):
+class LiveTable(Notes):
     """The last epochs as a table above a progress bar."""
 
     def __init__(self, console: Console) -> None:

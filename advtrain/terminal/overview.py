@@ -1,4 +1,4 @@
-"""What `advtrain status` prints, and `train` with --print-config or --dry-run. Imports no torch."""
+"""What `advtrain status` prints. Imports no torch."""
 
 from __future__ import annotations
 
@@ -12,54 +12,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from advtrain.config.checks import cautions
-from advtrain.config.identity import to_yaml
-from advtrain.config.schema import Config
 from advtrain.errors import AdvtrainError
-from advtrain.store.naming import locate
 from advtrain.store.reader import Run
 from advtrain.store.run_status import Status, read_status
 from advtrain.store.slurm_queue import Job, disagreement, in_queue
 from advtrain.terminal.duration import duration
-
-
-def print_resolved(config: Config, runs_dir: Path, from_run: Path | None) -> None:
-    """The whole config as YAML."""
-    _, config, _ = locate(config, runs_dir, from_run)
-    print(to_yaml(config), end="")
-
-
-def print_plan(config: Config, runs_dir: Path, from_run: Path | None, resume: str) -> None:
-    """What `train` would do."""
-    path, config, parent = locate(config, runs_dir, from_run)
-    status = read_status(path)
-    attack, epochs = config.attack, config.training.epochs
-    if status is None:
-        doing = "start a new run" if resume != "require" else "refuse: there is no such run"
-        if parent:
-            doing = f"go on from epoch {parent.epoch} of {parent.path}"
-    elif resume == "never":
-        doing = f"refuse: the run exists ({status.shown})"
-    elif status.state == "finished":
-        doing = "nothing: the run is finished"
-    else:
-        doing = f"go on after epoch {status.epoch} ({status.shown})"
-        if (path / "part.pt").exists():
-            doing += f", from within epoch {status.epoch + 1}"
-    print(f"directory  {path}")
-    print(f"would      {doing}")
-    print(f"model      {config.model.name} on {config.dataset.name}")
-    print(
-        f"attack     {attack.norm}, eps {attack.eps:g}, {attack.steps} steps of "
-        f"{attack.step_size:g} from a {attack.start} start; evaluated with "
-        f"{config.evaluation.steps} steps"
-    )
-    print(
-        f"training   {epochs} epochs, batches of {config.training.batch_size}, "
-        f"{config.optimizer.name} at {config.optimizer.lr:g}, {config.schedule.name}"
-    )
-    for caution in cautions(config):
-        print(f"caution    {caution}")
 
 
 def status_json(runs: list[Run]) -> dict[str, Any]:

@@ -192,7 +192,7 @@ FUNCTIONS = {
     "return np.zeros((9, 8, 8)), np.arange(8)": "expected images (n, h, w)",
     "return np.zeros((9, 0, 8)), np.arange(9)": "expected images (n, h, w)",
     "return np.ones((9, 8, 8), int), np.arange(9)": "expected uint8 images, or floats in [0, 1]",
-    "return np.full((9, 8, 8), np.nan), np.arange(9)": "float images must lie in [0, 1]",
+    "return np.full((9, 8, 8), np.nan), np.arange(9)": "9 of 9 images have pixels that are NaN",
     "return np.zeros((9, 8, 8)), np.arange(9) - 1": "labels must count from 0",
     "return np.zeros((9, 8, 8 + train)), np.arange(9)": "train and test images differ in shape",
 }

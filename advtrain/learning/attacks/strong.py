@@ -1,4 +1,4 @@
-"""Strong attacks on a trained model, in stages, and the signs that they are led astray.
+"""Strong attacks on a trained model, in stages.
 
 A stage goes through images in batches and says of each whether it was resisted. PGD's batches may
 be any; AutoAttack draws one stream for a batch, so the same images have to be together again.
@@ -19,15 +19,12 @@ from advtrain.errors import AdvtrainError
 from advtrain.learning.attacks.ball import Ball
 from advtrain.learning.attacks.evaluating import EvaluatingAttack, own_start
 from advtrain.learning.attacks.pgd import ascend, judge, mode
-from advtrain.learning.attacks.stationarity import gradients
 from advtrain.learning.data.images import Images, Labelled, portions
 
 AUTOATTACK = ("apgd-ce", "apgd-t", "fab-t", "square")  # the stages, in their order
 
 _BATCH, _AUTO_BATCH = 256, 250  # the latter as AutoAttack's authors
 _FEWEST = 4  # classes; the targeted DLR loss needs the four largest logits
-_TRIED = 1000  # images on which the signs are looked for
-_MANY = 0.1  # share of the images without a gradient
 
 
 @dataclass(frozen=True)
@@ -168,44 +165,3 @@ def _check_square(tool: Callable[..., Any], shape: tuple[int, int, int]) -> None
             "argument '--attack autoattack': pyautoattack's Square attack fails for norm l2 on "
             f"images of {shape[1]}x{shape[2]}; use --attack pgd"
         ) from None
-
-
-def traps(model: nn.Module, images: Images) -> list[str]:
-    """Signs that attacks by gradient say little about this model, as sentences; mostly none.
-
-    Looked for on images spread evenly over the set, in eval mode.
-    """
-    order = portions(torch.arange(0, len(images), -(-len(images) // _TRIED)), _BATCH)
-    without, differ, shares = 0, False, True
-    with mode(model, "eval"):
-        for x, y, _ in images.batches(order):
-            grad, logits = gradients(model, x, y)
-            with torch.no_grad():
-                again = model(x)
-            zero = grad.flatten(1).abs().amax(1) == 0
-            without += int(zero.sum())
-            differ |= bool((_unit(logits) - _unit(again)).norm(dim=1).max() > 1e-4)
-            shares &= bool((logits > -1e-5).all() and ((logits.sum(1) - 1).abs() < 1e-5).all())
-    count = sum(map(len, order))
-    found = []
-    if without > _MANY * count:
-        found.append(
-            "masked gradients: the input gradient of the loss is zero on "
-            f"{without} of {count} images; attacks that follow it fail there"
-        )
-    if differ:
-        found.append(
-            "randomised: two passes over the same images give different outputs; the accuracy is "
-            "that of one draw, and averaging gradients over draws would attack harder"
-        )
-    if shares:
-        found.append(
-            "the outputs are probabilities, not logits: the loss takes their softmax once more, "
-            "which flattens its gradients"
-        )
-    return found
-
-
-def _unit(logits: Tensor) -> Tensor:
-    length: Tensor = logits.norm(dim=1, keepdim=True)
-    return logits / length.clamp_min(1e-10)

@@ -14,6 +14,7 @@ from advtrain.errors import AdvtrainError
 
 _GREY = ("1", "L", "LA")
 _EIGHT_BIT = (*_GREY, "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV", "LAB")
+_ALPHA = ("LA", "PA", "RGBA")
 _LOOKED_AT = 200  # files whose headers decide between grey and colour
 
 
@@ -26,6 +27,7 @@ class Decoder:
 
     shape: tuple[int, int, int]
     resize: bool
+    alpha: bool = False  # whether files have a transparency, which is not decoded
 
     def __call__(self, file: Path) -> Tensor:
         """The image; raises AdvtrainError that names the file."""
@@ -44,10 +46,11 @@ class Decoder:
 
 def decoder_for(files: list[Path], image_size: int | None) -> Decoder:
     """The decoder that suits the files: grey unless one is in colour, sized as the first."""
-    sample = [files[i] for i in np.linspace(0, len(files) - 1, _LOOKED_AT).astype(int)]
-    channels = 1 if all(_open(file).mode in _GREY for file in dict.fromkeys(sample)) else 3
+    sample = [files[i] for i in np.unique(np.linspace(0, len(files) - 1, _LOOKED_AT).astype(int))]
+    modes = {_open(file).mode for file in sample}
+    channels = 1 if modes <= {*_GREY} else 3
     width, height = (image_size, image_size) if image_size else _open(files[0]).size
-    return Decoder((channels, height, width), resize=image_size is not None)
+    return Decoder((channels, height, width), image_size is not None, bool(modes & {*_ALPHA}))
 
 
 def _open(file: Path) -> Image.Image:

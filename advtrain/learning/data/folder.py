@@ -3,84 +3,141 @@
 from __future__ import annotations
 
 import hashlib
+import os
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NoReturn
 
 import torch
 
 from advtrain.errors import SettingError
-from advtrain.learning.data.decoding import decoder_for
-from advtrain.learning.data.images import Streamed
-
-_ENDINGS = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".ppm", ".pgm", ".tif", ".tiff"}
+from advtrain.learning.data.class_folders import Layout, images_in, is_hidden, is_image, layout_of
+from advtrain.learning.data.decoding import Decoder, decoder_for
+from advtrain.learning.data.images import Source, Streamed
 
 _Files = list[tuple[Path, int]]
 
 
-def image_folder(root: Path, image_size: int | None) -> tuple[Streamed, Streamed, int, str]:
-    """Train and test set, number of classes, checksum over the files' names and sizes.
+def image_folder(root: Path, image_size: int | None) -> Source:
+    """The dataset in a folder, with a checksum over the files' names and sizes.
 
-    With `train/` and `test/` each holds class folders. Otherwise root itself does, and a fifth
-    of the files, chosen by a hash of their names, is the test set.
+    With `train/` and `test/`, in any usual spelling, each holds class folders, and so may `val/`.
+    Otherwise root itself does, and a fifth of the files, chosen by a hash of their names, is the
+    test set. Raises SettingError, or OSError for what cannot be read.
     """
     if not root.is_dir():
         raise SettingError("dataset.root", f"no folder {root}")
-    halves = [(root / name).is_dir() for name in ("train", "test")]
-    if any(halves) and not all(halves):
-        raise SettingError("dataset.root", f"{root} has only one of the folders train and test")
-    split = all(halves)
-    base = root / "train" if split else root
-    classes = _classes(base)
-    if len(classes) < 2:
-        raise SettingError(
-            "dataset.root",
-            f"expected a folder of images for each of two or more classes in {base}"
-            + ("" if split else f", or in {root / 'train'} and {root / 'test'}"),
-        )
-    found = _files(base, classes)
-    if split:
-        strange = {*_classes(root / "test")} ^ {*classes}
-        if strange:
-            raise SettingError(
-                "dataset.root",
-                f"{root}: class folders not in both train and test: {', '.join(sorted(strange))}",
-            )
-        train, test = found, _files(root / "test", classes)
+    layout, walk = layout_of(root), _Walk()
+    train, val = _files(layout.train, layout, walk), None
+    if layout.test is None:
+        test = [item for item in train if _held_out(item[0].relative_to(root))]
+        train = [item for item in train if not _held_out(item[0].relative_to(root))]
     else:
-        test = [item for item in found if _held_out(item[0].relative_to(root))]
-        train = [item for item in found if not _held_out(item[0].relative_to(root))]
+        test = _files(layout.test, layout, walk)
+    if layout.val is not None:
+        val = _files(layout.val, layout, walk)
     if not train or not test:
         raise SettingError("dataset.root", f"{root}: too few images to split into train and test")
     digest = hashlib.sha256()
-    for file, _ in [*train, *test]:
+    for file, _ in [*train, *test, *(val or [])]:
         digest.update(f"{file.relative_to(root).as_posix()} {file.stat().st_size}\n".encode())
     decoder = decoder_for([file for file, _ in train], image_size)
-    sets = [
-        Streamed(
-            tuple(file for file, _ in part),
-            torch.tensor([label for _, label in part]),
-            torch.arange(len(part)),
-            decoder,
-        )
-        for part in (train, test)
+    alpha = ["the images' alpha channel is left out"] if decoder.alpha else []
+    return Source(
+        _streamed(train, decoder), _streamed(test, decoder), decoder.shape, layout.classes,
+        digest.hexdigest(), None if val is None else _streamed(val, decoder),
+        (_reading(root, layout), *walk.notes(), *alpha), _unread(root, layout),
+    )  # fmt: skip
+
+
+@dataclass
+class _Walk:
+    """Files in class folders that need a word."""
+
+    hidden: list[Path] = field(default_factory=list)  # images in name only, such as ._0.png
+    strange: list[Path] = field(default_factory=list)  # without an image's ending
+    nested: list[Path] = field(default_factory=list)  # in folders inside a class folder
+
+    def notes(self) -> list[str]:
+        """A sentence for each kind of file that there is."""
+        kinds = {
+            "hidden files are left out": self.hidden,
+            "files that are no images are left out": self.strange,
+            "images in folders inside a class folder count for the class": self.nested,
+        }
+        return [
+            f"{said} ({len(files)}, such as {files[0]})" for said, files in kinds.items() if files
+        ]
+
+
+def _reading(root: Path, layout: Layout) -> str:
+    """How the folders were read."""
+    if layout.test is None:
+        return f"{root}: its folders are classes; a fifth of the images is the test set"
+    splits = {"training": layout.train, "validation": layout.val, "test": layout.test}
+    said = [f"{split.name} for {use}" for use, split in splits.items() if split is not None]
+    return f"{root}: {', '.join(said)}"
+
+
+def _unread(root: Path, layout: Layout) -> tuple[str, ...]:
+    """What lies where no images are expected."""
+    splits = [split for split in (layout.train, layout.val, layout.test) if split is not None]
+    found = [
+        f"dataset.root: {split}: images outside of its class folders are left out ({count})"
+        for split in splits
+        if (count := images_in(split))
     ]
-    return sets[0], sets[1], len(classes), digest.hexdigest()
+    if layout.others:
+        others = ", ".join(layout.others)
+        found.append(f"dataset.root: {root}: folders beside the splits are left out: {others}")
+    return tuple(found)
 
 
-def _classes(base: Path) -> list[str]:
-    """The names of the class folders."""
-    return sorted(p.name for p in base.iterdir() if p.is_dir() and not p.name.startswith("."))
+def _streamed(files: _Files, decoder: Decoder) -> Streamed:
+    labels = torch.tensor([label for _, label in files])
+    return Streamed(tuple(file for file, _ in files), labels, torch.arange(len(files)), decoder)
 
 
-def _files(base: Path, classes: list[str]) -> _Files:
-    """All images below the class folders, in a fixed order."""
+def _files(base: Path, layout: Layout, walk: _Walk) -> _Files:
+    """All images below the class folders with their labels, in a fixed order."""
     result = []
-    for label, name in enumerate(classes):
-        inside = (p for p in (base / name).rglob("*") if p.suffix.lower() in _ENDINGS)
-        files = sorted(p for p in inside if p.is_file())
+    for label, name in enumerate(layout.classes):
+        files = sorted(_below(base / name, walk))
         if not files:
             raise SettingError("dataset.root", f"{base / name}: no images in this class folder")
         result += [(file, label) for file in files]
     return result
+
+
+def _below(folder: Path, walk: _Walk) -> list[Path]:
+    """The images in a folder and in those inside it; links are followed, each folder once."""
+    found, seen, outside = [], set[str](), Path(os.path.realpath(folder)).parents
+    for here, folders, names in os.walk(folder, onerror=_raise, followlinks=True):
+        inside = Path(here).relative_to(folder).parts
+        real = os.path.realpath(here)
+        if Path(real) in outside:
+            raise SettingError("dataset.root", f"{here}: a link to a folder that holds it")
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        hidden = any(map(is_hidden, inside))
+        for name in names:
+            file = Path(here, name)
+            if hidden or is_hidden(name):
+                walk.hidden += [file] if is_image(name) else []
+            elif not is_image(name):
+                walk.strange.append(file)
+            elif not file.exists():
+                raise SettingError("dataset.root", f"{file}: a link to a file that is not there")
+            else:
+                found.append(file)
+                walk.nested += [file] if inside else []
+    return found
+
+
+def _raise(error: OSError) -> NoReturn:
+    raise error
 
 
 def _held_out(name: Path) -> bool:

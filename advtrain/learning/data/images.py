@@ -145,6 +145,20 @@ class Streamed:
         return Resident(torch.cat(parts), self.labels, self.ids)
 
 
+@dataclass(frozen=True)
+class Source:
+    """A dataset as it was loaded, before any part of it is taken."""
+
+    train: Images
+    test: Images
+    shape: tuple[int, int, int]  # channels, height, width
+    classes: tuple[str, ...]  # their names, in the order of the labels
+    checksum: str
+    val: Images | None = None  # only where the dataset has validation images of its own
+    notes: tuple[str, ...] = ()  # how it was read
+    warnings: tuple[str, ...] = ()  # what was found and is seldom meant
+
+
 def as_floats(images: Tensor) -> Tensor:
     """uint8 of [0, 255] as floats of [0, 1]; floats as they are."""
     return images.float().div_(255) if images.dtype == torch.uint8 else images

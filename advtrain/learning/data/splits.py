@@ -9,11 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from advtrain.config.names import DATASETS
 from advtrain.config.schema import Dataset
 from advtrain.errors import SettingError
-from advtrain.learning.data.images import Images, Streamed, in_turn
-from advtrain.learning.data.sources import Source, load_source
+from advtrain.learning.data.images import Images, Source, Streamed, in_turn
+from advtrain.learning.data.sanity import doubts
+from advtrain.learning.data.sources import load_source
 from advtrain.learning.data.stratify import stratified
+from advtrain.learning.data.summary import described
 
 RESIDENT_BYTES = 2 * 2**30  # decoded images up to this size live on the device
 _STATISTICS = 10_000  # images behind the mean and sd of a large training set
@@ -21,7 +24,10 @@ _STATISTICS = 10_000  # images behind the mean and sd of a large training set
 
 @dataclass(frozen=True)
 class Data:
-    """The splits of a run. `mean` and `std` (channels,) are those of the training images."""
+    """The splits of a run. `mean` and `std` (channels,) are those of the training images.
+
+    `notes` say what was loaded, `warnings` what about it is seldom meant.
+    """
 
     train: Images
     val: Images | None
@@ -31,6 +37,8 @@ class Data:
     mean: Tensor
     std: Tensor
     checksum: str
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     def labels(self) -> dict[str, Any]:
         """What guessing gives: entropy (nats) and largest class of the training labels; sizes."""
@@ -53,19 +61,31 @@ def load_data(dataset: Dataset, device: torch.device) -> Data:
     parts = [train, source.test, *([] if val is None else [val])]
     fits = sum(len(part) for part in parts) * int(np.prod(source.shape)) <= RESIDENT_BYTES
     train, test, *held_out = (
-        (part.resident() if fits and isinstance(part, Streamed) else part).to(device)
-        for part in parts
+        part.resident() if fits and isinstance(part, Streamed) else part for part in parts
     )
+    notes, warnings = [*source.notes], [*source.warnings]
+    if source.val is not None:
+        unused = "is 0, so the dataset's own validation images are left out"
+        own = "is not used: the dataset has validation images of its own"
+        notes.append(f"dataset.val_size {own if held_out else unused}")
+    if dataset.name not in DATASETS:
+        key = "dataset.root" if dataset.name == "image_folder" else "dataset.name"
+        warnings += doubts(key, source, [train, *held_out], test)
+    train, test, *held_out = (part.to(device) for part in (train, test, *held_out))
     mean, std = _statistics(train)
+    splits = {"training": train, "validation": held_out[0] if held_out else None, "test": test}
+    labels = {name: split.classes_of for name, split in splits.items() if split is not None}
     return Data(
         train,
-        held_out[0] if held_out else None,
+        splits["validation"],
         test,
         source.shape,
-        source.num_classes,
+        len(source.classes),
         mean,
         std,
         source.checksum,
+        (*notes, *described(source.shape, source.classes, labels)),
+        tuple(warnings),
     )
 
 
@@ -83,6 +103,8 @@ def _train_and_val(dataset: Dataset, source: Source) -> tuple[Images, Images | N
         train = train.take(stratified(train.classes_of, count, "train_size"))
     if dataset.val_size == 0:
         return train, None
+    if source.val is not None:
+        return train, source.val
     count = round(dataset.val_size * len(train))
     if not 1 <= count < len(train):
         raise SettingError(

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import copy
 import importlib
 import inspect
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from advtrain.config.names import MODELS, did_you_mean
 from advtrain.errors import SettingError
 from advtrain.learning.importing import import_attribute
 from advtrain.learning.models.classifier import Classifier
+from advtrain.learning.models.outputs import logits_of, made_up, reason, refused
+from advtrain.learning.models.trial import trial
 
 
 def build_model(
@@ -21,28 +23,43 @@ def build_model(
 ) -> Classifier:
     """The network for images of `in_shape` (channels, height, width), freshly initialised.
 
-    Initial weights come from torch's global generator. Raises SettingError if the network
-    cannot be built, or cannot be trained to map images to `num_classes` logits.
+    Initial weights come from torch's global generator. Layers that wait for a first pass to know
+    their shapes have had it. Raises SettingError if the network cannot be built, or does not map
+    images to `num_classes` logits.
     """
     try:
         model = Classifier(_network(name, in_shape, num_classes, args), in_shape[0])
-        logits = copy.deepcopy(model)(torch.zeros(2, *in_shape))
     except SettingError:
         raise
     except (Exception, SystemExit) as error:  # the network may be the user's
-        raise SettingError(
-            "model.name",
-            f"{name} fails on images of shape {in_shape}: {type(error).__name__}: {error}",
-        ) from error
-    if not isinstance(logits, Tensor) or logits.shape != (2, num_classes):
-        got = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-        raise SettingError(
-            "model.name",
-            f"{name}: expected logits of shape (2, {num_classes}) for two images, got {got}",
-        )
-    if not logits.requires_grad:
-        raise SettingError("model.name", f"{name}: its logits depend on no trainable parameter")
+        text = f"{name} cannot be built for images of shape {in_shape}: {reason(error)}"
+        raise SettingError("model.name", text) from error
+    _pass_once(model, name, made_up(2, in_shape), num_classes)
+    if unused := _lazy(model):
+        raise refused(name, f"no pass reaches its lazy layers ({', '.join(unused)}); remove them")
     return model
+
+
+def _pass_once(model: nn.Module, name: str, x: Tensor, num_classes: int) -> None:
+    """Make sure of logits; let layers that wait for a first pass, or are made in it, have it."""
+    if not _lazy(model):
+        with trial(model), torch.no_grad():
+            before = {*model.state_dict()}
+            logits_of(model.eval(), x, name, num_classes)
+            made = {*model.state_dict()} - before
+        if not made:
+            return
+    modes = [(module, module.training) for module in model.modules()]
+    with torch.no_grad():
+        logits_of(model.eval(), x, name, num_classes)
+    for module, training in modes:
+        module.training = training
+
+
+def _lazy(model: nn.Module) -> list[str]:
+    """Names of weights and buffers whose shapes are not known yet."""
+    tensors = [*model.named_parameters(), *model.named_buffers()]
+    return [name for name, tensor in tensors if is_lazy(tensor)]
 
 
 def _network(
