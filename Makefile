@@ -2,13 +2,17 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint figures studies bench clean
+.PHONY: demo quick test lint figures studies bench clean
 
 demo: .venv/installed
 	$(BIN)/advtrain train configs/digits.yaml
 
+# All but what starts processes.
+quick: .venv/installed-dev lint
+	$(BIN)/python -m pytest -n auto --dist worksteal -m 'not slow'
+
 test: .venv/installed-dev lint
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .

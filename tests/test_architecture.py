@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import graphlib
+import json
+import os
 import subprocess
 import sys
 from collections import Counter
@@ -13,7 +15,9 @@ from pathlib import Path
 import pytest
 
 from advtrain import load_config, train
+from tests.helpers.bad_input import BAD
 from tests.helpers.command_line import TINY
+from tests.helpers.synthetic import learning, write_csv
 
 PACKAGE = Path(__file__).parent.parent / "advtrain"
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -186,12 +190,52 @@ def test_what_builds_no_optimizer_never_loads_the_compiler(
     assert done.returncode == 0 and "torch._dynamo" not in done.stderr.split()
 
 
-@pytest.mark.parametrize(
-    "command", [["--help"], ["models"], ["datasets"], ["schema"], ["status", "."]]
-)
-def test_listings_import_no_torch(command: list[str]) -> None:
-    done = run_and_list(command)
-    assert done.returncode == 0 and "torch" not in done.stderr.split()
+# Runs commands one after the other, and says which modules they had imported after each.
+COMMANDS = """
+import contextlib, io, json, os, sys
+from advtrain.cli import main
+from advtrain.sweep.launch import choose
+from tests.helpers.made_workers import MadeWorkers
+choose.Workers = MadeWorkers
+for words in json.load(sys.stdin):
+    sys.argv, code = ["advtrain", *words], 0
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code or 0
+    print(json.dumps([code, sorted({"torch", "pandas", "scipy"} & set(sys.modules))]))
+"""
+
+
+def test_commands_that_do_not_train_import_no_torch(tmp_path: Path) -> None:
+    """All that list, judge, plan or draw, a sweep's own process, and who refuses a mistake."""
+    (tmp_path / "tiny.yaml").write_text(TINY)
+    write_csv(tmp_path / "log.csv", learning(20))
+    bad = [(f"bad{i}", case) for i, case in enumerate(BAD[::8])]
+    for folder, case in bad:
+        case.write(tmp_path / folder)
+    listings = [[word] for word in ("--help", "models", "datasets", "schema")]
+    sound = [
+        *listings,
+        ["sweep", "tiny.yaml", "lr=0.1,0.5", "--json"],
+        ["status", "runs"],
+        ["diagnose", "runs"],
+        ["diagnose", "log.csv", "--classes", "10"],
+        ["train", "tiny.yaml", "--print-config"],
+    ]
+    report = ["report", "log.csv"]
+    wrong = [["train", f"{folder}/bad.yaml", *case.arguments] for folder, case in bad]
+    done = subprocess.run(
+        [sys.executable, "-c", COMMANDS], input=json.dumps([*sound, *wrong, report]),
+        cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(PACKAGE.parent)}, capture_output=True,
+        text=True,
+    )  # fmt: skip
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    expected = [*([0, []] for _ in sound), *([2, []] for _ in wrong)]
+    assert found[:-1] == expected, done.stderr
+    code, modules = found[-1]
+    assert code == 0 and "torch" not in modules
 
 
 def test_help_imports_only_the_command_line() -> None:

@@ -36,7 +36,7 @@ def load(folder: Path, text: str = GOOD, *overrides: str, name: str = "c.yaml") 
         ("(1 + 1) / 4", 0.5), ("-(-0.5)", 0.5), ("'8/255'", 8 / 255),
     ],
 )  # fmt: skip
-def test_numbers_as_people_write_them(tmp_path: Path, text: str, value: float) -> None:
+def test_numbers_are_read_as_people_write_them(tmp_path: Path, text: str, value: float) -> None:
     assert load(tmp_path, f"{GOOD}attack: {{eps: {text}}}\n").attack.eps == value
     assert load(tmp_path, GOOD, f"eps={text}").attack.eps == value
 
@@ -90,7 +90,7 @@ def test_an_expression_is_a_finite_number_or_refused(text: str) -> None:
         ("evaluation.eps", "evaluation.eps"), ("model", "model"), ("name", "name"),
     ],
 )  # fmt: skip
-def test_short_keys(short: str, path: str) -> None:
+def test_a_short_key_stands_for_the_whole_one(short: str, path: str) -> None:
     assert resolve_key(short) == path
 
 

@@ -35,7 +35,7 @@ slurm:
     [("90", 90), ("2:30", 3), ("2:00:00", 120), ("1-0", 1440), ("1-12:30", 2190), ("0:01", 1),
      ("1-00:00:01", 1441)],
 )  # fmt: skip
-def test_times_as_sbatch_reads_them(text: str, value: int) -> None:
+def test_times_are_read_as_sbatch_reads_them(text: str, value: int) -> None:
     assert minutes(text) == value
 
 
@@ -52,7 +52,7 @@ def test_the_section_is_no_part_of_the_runs_identity(tiny: Path, tmp_path: Path)
     assert load_config(again) == config
 
 
-def test_it_is_not_in_the_label_either(tiny: Path, tmp_path: Path) -> None:
+def test_the_section_is_not_in_the_runs_label(tiny: Path, tmp_path: Path) -> None:
     plain, asked = load_config(tiny), load_config(tiny, ["partition=gpu", "slurm.cpus=3"])
     paths = {run_path(tmp_path, config, identity(config)) for config in (plain, asked)}
     assert len(paths) == 1
@@ -90,6 +90,6 @@ def test_what_cannot_be_is_said(tiny: Path, key: str, value: str, expected: str)
     assert expected in error.value.problems[0]
 
 
-def test_it_cannot_be_swept(advtrain: Callable[..., Done], tiny: Path) -> None:
+def test_the_keys_of_slurm_cannot_be_swept(advtrain: Callable[..., Done], tiny: Path) -> None:
     done: Any = advtrain("sweep", tiny, "slurm.cpus=1,2", "--dry-run")
     assert done.code == 2 and "slurm.cpus cannot be swept" in done.err

@@ -11,7 +11,7 @@ from advtrain.diagnosis.seeds import over_seeds
 from advtrain.diagnosis.segments import phases
 from advtrain.diagnosis.table import Labels, Table
 from advtrain.diagnosis.verdict import diagnose, unjudged
-from tests.diagnosis.test_verdict import LN10, config, curve, table
+from tests.helpers.made_tables import LN10, config, curve, table
 
 CONSTANT = {"name": "constant"}
 

@@ -48,7 +48,7 @@ def states(classes: int = 10, images: int = 10_000, **columns: np.ndarray) -> di
     return {name: axis.state for name, axis in diagnose(table).axes.items()}
 
 
-def test_in_order_all_is_in_order() -> None:
+def test_a_training_in_order_is_in_order_on_every_axis() -> None:
     found = states(lr=np.full(N, 0.1))
     assert found == {
         "inner": "solved", "train": "flat", "held_out": "settled", "level": "above_chance"

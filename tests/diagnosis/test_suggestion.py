@@ -19,8 +19,8 @@ from advtrain.diagnosis.segments import phases
 from advtrain.diagnosis.suggestion import suggest
 from advtrain.diagnosis.table import Table
 from tests.helpers.command_line import Done
+from tests.helpers.stopped_runs import Stop
 from tests.helpers.suggested import PARENT, Made, axes, config_of, follow
-from tests.tasks.test_resume import Stop
 
 DROPS = "schedule={name: piecewise, milestones: [%s], gamma: 0.1, %s, horizon: null}"
 AT_ONCE = "warmup: 0, eps_warmup: 0"
@@ -84,7 +84,9 @@ FROM = ["--from", "runs/t/x"]
         ("level_unresolved", {}, ["evaluation.size=4400"]),
     ],
 )  # fmt: skip
-def test_what_is_typed(cause: str, sections: dict[str, Any], expected: list[str]) -> None:
+def test_the_suggested_words_are_those_one_types(
+    cause: str, sections: dict[str, Any], expected: list[str]
+) -> None:
     config = config_of(**sections)
     found = Made(config, config.training.epochs, best=25, needed=4321).suggested(cause)
     assert found is not None

@@ -29,7 +29,7 @@ def test_without_autocorrelation_it_is_scipys_theil_sen(n, monkeypatch) -> None:
         assert least <= ours <= most
 
 
-def test_an_outlier_moves_it_little() -> None:
+def test_an_outlier_moves_the_trend_little() -> None:
     x = np.arange(20.0)
     y = 0.1 * x
     y[13] = 1000

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.helpers.command_line import Done
+
 GOOD = "model: small_cnn\ndataset: digits\n"
 PARENT = '{"state": "finished", "attempt": 1, "host": "h", "pid": 1, "heartbeat": 0, "epoch": 5}'
 
@@ -222,3 +224,15 @@ ARGUMENTS = [
 ]  # fmt: skip
 
 BAD = FILES + ARGUMENTS
+
+
+def check(case: Bad, done: Done, folder: Path) -> None:
+    """The mistake is reported as the table says, and nothing else happened."""
+    assert done.code == 2, done
+    assert "Traceback" not in done.err
+    assert done.out == ""
+    lines = done.err.splitlines()
+    for expected in case.says:
+        assert any(line.startswith(expected) for line in lines), done.err
+    assert len(lines) == len(case.says), done.err
+    assert not [*(folder / "runs").rglob("*")]

@@ -27,6 +27,7 @@ import torch
 
 from advtrain.records import TIMES
 from advtrain.store.run_status import read_status
+from tests.helpers.normed_network import NET
 
 CONFIG = """\
 name: killed
@@ -48,22 +49,6 @@ RUNS = {  # network and objective
     "awp": ("import:normed:Net", "{name: pgd, awp: 0.01}"),
 }
 
-NORMED = '''\
-"""A network with everything that makes resuming hard: running statistics and random masks."""
-
-from torch import nn
-
-
-class Net(nn.Sequential):
-    def __init__(self, in_shape, num_classes, width=32):
-        super().__init__(
-            nn.Conv2d(in_shape[0], width, 3, padding=1), nn.BatchNorm2d(width), nn.ReLU(),
-            nn.MaxPool2d(2), nn.Dropout2d(0.2), nn.Flatten(),
-            nn.Linear(width * in_shape[1] * in_shape[2] // 4, 512), nn.BatchNorm1d(512),
-            nn.ReLU(), nn.Dropout(0.3), nn.Linear(512, num_classes),
-        )
-'''
-
 AIMS = ("any moment", "a file", "the gap", "any moment", "a file", "loading")
 FILES = ("last.pt", "last.pt", "best.pt", "metrics.csv", "examples.npz")
 
@@ -80,7 +65,7 @@ class Kill:
 def write_config(folder: Path, run: str, epochs: int) -> Path:
     """The config of the run that is to be killed, with the model's module beside it."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "normed.py").write_text(NORMED)
+    (folder / "normed.py").write_text(NET)
     path = folder / "killed.yaml"
     network, objective = RUNS[run]
     path.write_text(CONFIG.format(model=network, objective=objective, epochs=epochs))
@@ -123,10 +108,10 @@ def finish(folder: Path, runs: str) -> Path:
     """Let the command run to its end; the run's directory."""
     if started(folder, runs).wait() != 0:
         raise AssertionError((folder / f"{runs}.out").read_text())
-    return only_run(folder / runs)
+    return run_below(folder / runs)
 
 
-def only_run(runs: Path) -> Path:
+def run_below(runs: Path) -> Path:
     """The one directory below `runs`, whether or not it is there yet."""
     return next(iter(runs.glob("killed/*")), runs / "not yet")
 
@@ -140,13 +125,13 @@ def wait_for(
     chance: random.Random,
 ) -> None:
     """Return at the moment of the kill: that of the aim, or when `limit` epochs are done."""
-    before = read_status(only_run(runs))
+    before = read_status(run_below(runs))
     attempt = before.attempt if before else 0
     if aim == "loading":
         time.sleep(chance.uniform(0.2, 3))
         return
     poll(process, lambda: begun(runs, attempt), pause=0.002)
-    run = only_run(runs)
+    run = run_below(runs)
     if aim == "any moment":
         end = time.monotonic() + chance.uniform(0, 2) * epoch_takes
         poll(process, lambda: time.monotonic() > end, lambda: late(run, limit), pause=0.001)
@@ -184,7 +169,7 @@ def poll(
 
 def begun(runs: Path, attempt: int) -> bool:
     """Whether a later attempt than this has begun."""
-    status = read_status(only_run(runs))
+    status = read_status(run_below(runs))
     return status is not None and status.attempt > attempt
 
 
@@ -213,7 +198,7 @@ def kill(process: subprocess.Popen[bytes], runs: Path, aim: str, begun_before: i
     process.kill()
     if process.wait() != -9:
         raise AssertionError(f"it ended before the kill:\n{runs.with_suffix('.out').read_text()}")
-    run = only_run(runs)
+    run = run_below(runs)
     status = read_status(run)
     saved = load(run / "last.pt")["progress"]["epoch"] if (run / "last.pt").exists() else 0
     leftovers = sorted(file.name for file in run.glob(".*.tmp"))

@@ -6,8 +6,6 @@ import csv
 import json
 from pathlib import Path
 
-import pytest
-
 from tests.helpers.command_line import Done
 
 MISCHIEF = '''\
@@ -57,16 +55,6 @@ class Net(nn.Sequential):
 '''
 
 
-@pytest.fixture
-def mischief(tiny: Path) -> Path:
-    """The tiny config with a model that can be told to fail."""
-    tiny.with_name("mischief.py").write_text(MISCHIEF)
-    tiny.write_text(
-        tiny.read_text().replace("{name: mlp, args: {width: 16, depth: 1}}", "import:mischief:Net")
-    )
-    return tiny
-
-
 def does(*what: str) -> str:
     return f"model.args.does={','.join(what)}"
 
@@ -74,12 +62,6 @@ def does(*what: str) -> str:
 def table(done: Done, which: str = "sweep_csv") -> list[dict[str, str]]:
     with Path(json.loads(done.out)[which]).open(newline="") as lines:
         return list(csv.DictReader(lines))
-
-
-def attempts(run: str | Path) -> list[str]:
-    """The lines of log.txt that say from which epoch an attempt went on."""
-    lines = Path(run, "log.txt").read_text().splitlines()
-    return [line.partition("attempt ")[2] for line in lines if "attempt " in line]
 
 
 def states(folder: Path) -> list[str]:

@@ -24,7 +24,7 @@ from advtrain.learning.data import splits
 from advtrain.learning.data.decoding import Decoder
 from advtrain.learning.distributed import group
 from advtrain.records import EpochRecord
-from tests.tasks.test_resume import NORMED, Stop
+from tests.helpers.stopped_runs import NORMED, Stop
 
 PLACES = [(0, 1), (1, 2), (1, 3)]  # epochs and batches done
 CASES = {

@@ -12,6 +12,7 @@ import numpy as np
 
 from advtrain import load_config
 from advtrain.config.identity import to_yaml
+from advtrain.config.schema import Config
 from advtrain.records import COLUMNS
 from advtrain.store.run_status import Status
 
@@ -46,6 +47,16 @@ def learning(epochs: int, level: float = 0.6, seed: int = 0) -> dict[str, np.nda
     return found
 
 
+def at_chance(curves: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The same with the losses and accuracies of one that guesses among ten classes."""
+    levels = {"acc": 0.1, "loss": 2.3026}
+    return {
+        name: np.full(len(values), levels.get(name.rpartition("_")[2], 0.0))
+        if name.endswith(("_acc", "_loss")) else values
+        for name, values in curves.items()
+    }  # fmt: skip
+
+
 def write_csv(file: Path, columns: Mapping[str, Sequence[Any] | np.ndarray]) -> Path:
     """A CSV of epochs; NaN is an empty cell."""
     names = list(columns)
@@ -76,6 +87,15 @@ def write_run(
     label = "-".join(o.replace("=", "").replace("/", "_") for o in overrides if "seed" not in o)
     run = folder / (name or f"{label or 'run'}-s{config.seed}-{0:08x}")
     run.mkdir(parents=True)
+    (run / "status.json").write_text(
+        Status(**(write_files(run, config, columns) | status)).to_json()
+    )
+    return run
+
+
+def write_files(run: Path, config: Config, columns: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """The files of a finished run in its directory, but for status.json, whose fields these are."""
+    epochs = len(next(iter(columns.values()), []))
     (run / "config.yaml").write_text(to_yaml(config))
     full = {c: columns.get(c, np.full(epochs, np.nan)) for c in COLUMNS if c != "epoch"}
     full["step"] = np.arange(1, epochs + 1) * 7
@@ -83,13 +103,11 @@ def write_run(
         write_csv(run / "metrics.csv", full)
     validation = columns.get("val_robust_acc", np.array([]))
     best = int(np.nanargmax(validation)) + 1 if np.isfinite(validation).any() else 0
-    fields = {"state": "finished", "attempt": 1, "host": "h", "pid": 1, "heartbeat": 1e9,
-              "epoch": epochs, "epochs": epochs, "best_epoch": best}  # fmt: skip
-    (run / "status.json").write_text(Status(**(fields | status)).to_json())
     labels = {"classes": 10, "entropy": 2.302585, "majority": 0.1, "test_images": 40}
     session = {"began": "2026-01-01T00:00:00+0000", "device": "cpu", "threads": 1, "seconds": 9.5}
     (run / "provenance.json").write_text(json.dumps({"labels": labels, "sessions": [session]}))
-    return run
+    return {"state": "finished", "attempt": 1, "host": "h", "pid": 1, "heartbeat": 1e9,
+            "epoch": epochs, "epochs": epochs, "best_epoch": best}  # fmt: skip
 
 
 def write_grid(folder: Path, epochs: int = 40, **run: Any) -> Path:
@@ -99,11 +117,7 @@ def write_grid(folder: Path, epochs: int = 40, **run: Any) -> Path:
             level = 0.1 if lr == "0.5" else 0.5 + 10 * float(lr) / 5 + 0.02 * seed
             curves = learning(epochs, level, seed)
             if lr == "0.5":
-                for name in curves:
-                    if name.endswith("_acc"):
-                        curves[name] = np.full(epochs, 0.1)
-                    elif name.endswith("_loss"):
-                        curves[name] = np.full(epochs, 2.3026)
+                curves = at_chance(curves)
             curves["lr"] = np.full(epochs, float(lr))
             write_run(folder, curves, f"lr={lr}", f"seed={seed}", **run)
     return folder

@@ -33,12 +33,6 @@ def trained(cwd: Path, *arguments: object, processes: int = 2, **env: str) -> Do
     return finish(torchrun(processes, "advtrain", "train", *arguments, cwd=cwd, env=env))
 
 
-def only_run(folder: Path) -> Path:
-    """The one directory of a run below the folder."""
-    (run,) = folder.glob("*/*")
-    return run
-
-
 def lines_of_its_own(done: Done) -> list[str]:
     """What advtrain itself said on stderr: torchrun reports the failure at length, too."""
     (said, *_) = done.err.partition("Traceback (most recent call last):")

@@ -28,8 +28,7 @@ from advtrain.learning.data.images import Resident, Streamed, in_turn
 from advtrain.learning.data.splits import load_data
 from advtrain.learning.data.stratify import stratified
 from advtrain.learning.streams import stream
-
-CPU = torch.device("cpu")
+from tests.helpers.picture_folder import CPU, folder_of_images
 
 
 def test_digits_are_split_by_class_and_never_overlap() -> None:
@@ -203,17 +202,6 @@ def test_colour_datasets_come_out_channels_first(
 # --- folders --------------------------------------------------------------------------------------
 
 
-def folder_of_images(root: Path, mode: str, per_class: int = 12, size: int = 9) -> None:
-    random = np.random.RandomState(0)
-    channels = (size, size, 3) if mode == "RGB" else (size, size)
-    for part in ("train", "test"):
-        for c, name in enumerate(("cats", "dogs", "eels")):
-            (root / part / name).mkdir(parents=True)
-            for i in range(per_class if part == "train" else 4):
-                pixels = random.randint(0, 80, channels).astype(np.uint8) + 80 * c
-                Image.fromarray(pixels.astype(np.uint8)).save(root / part / name / f"{i}.png")
-
-
 @pytest.mark.parametrize(("mode", "channels"), [("L", 1), ("RGB", 3)])
 def test_image_folder_finds_grey_and_colour(tmp_path: Path, mode: str, channels: int) -> None:
     folder_of_images(tmp_path, mode)
@@ -287,7 +275,7 @@ def test_images_of_several_sizes_need_image_size(tmp_path: Path) -> None:
 # --- functions and augmentation -------------------------------------------------------------------
 
 
-def test_a_function_of_ones_own(tmp_path: Path) -> None:
+def test_a_function_of_ones_own_gives_the_images(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(
         "import torch\n"
         "def load(train, root, n=20):\n"

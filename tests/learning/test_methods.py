@@ -224,7 +224,7 @@ def test_awp_changes_what_every_adversarial_objective_learns(name: str) -> None:
     assert all(not torch.equal(a, b) for a, b in zip(with_it, without, strict=True))
 
 
-def test_neither_draws_from_the_global_generator() -> None:
+def test_gradalign_and_awp_leave_the_global_generator_alone() -> None:
     model = smooth()
     torch.manual_seed(9)
     before = torch.get_rng_state()

@@ -22,7 +22,7 @@ from advtrain.learning.measuring.probe import probe
 from advtrain.learning.measuring.score import evaluate
 from advtrain.records import EpochRecord
 from tests.helpers import reference_methods as plain
-from tests.tasks.test_train import same_training
+from tests.helpers.run_files import same_training
 
 BALL = Ball("linf", 0.1)
 PROBE = [n for n in EpochRecord(0, 0).__dict__ if n.startswith("probe_")]
@@ -57,7 +57,7 @@ def network(scale: float = 1.0) -> nn.Module:
     return model
 
 
-def test_it_measures_the_training_attack_as_configured() -> None:
+def test_the_probe_measures_the_training_attack_as_configured() -> None:
     model, on = network(3), images()
     x, y = on.images, on.labels
     found = measured(model, setting(steps=3, alpha=0.02, start="zero"), on)
@@ -126,7 +126,7 @@ def test_buffers_gradients_and_flags_stay_as_they_were() -> None:
     assert model.training and all(p.grad is None for p in model.parameters())
 
 
-def test_switched_off_they_leave_empty_columns_and_the_same_training(
+def test_probes_switched_off_leave_empty_columns_and_the_same_training(
     tiny: Path, tmp_path: Path
 ) -> None:
     on = train(load_config(tiny), tmp_path / "runs").metrics

@@ -34,7 +34,7 @@ def batch(seed: int, n: int = 16, size: int = 6) -> tuple[torch.Tensor, torch.Te
 
 
 @pytest.mark.parametrize("norm", ["linf", "l2"])
-def test_it_is_0_at_the_maximiser_of_a_linear_model(norm) -> None:
+def test_fosc_is_0_at_the_maximiser_of_a_linear_model(norm) -> None:
     torch.manual_seed(0)
     model, (x, y) = Linear(6), batch(0)
     if norm == "l2":

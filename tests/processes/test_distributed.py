@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +11,9 @@ import pytest
 import torch
 
 from advtrain import load_config, train
-from advtrain.errors import AdvtrainError, SettingError
-from advtrain.learning.device import choose_device
-from advtrain.learning.distributed.group import Group
-from advtrain.learning.distributed.sync_norm import synchronised
-from advtrain.learning.order import batches_of, check_shares
 from advtrain.records import COLUMNS, TIMES
 from tests.helpers import together
-from tests.helpers.command_line import Done, finish
+from tests.helpers.command_line import finish
 from tests.helpers.torchrun import ROOT, close, lines_of_its_own, torchrun, trained
 
 
@@ -72,84 +66,6 @@ def test_an_evaluation_shares_its_images_without_padding(steps: list[Any]) -> No
     for count, *shared in zip((1, 2, 27), *(rank["scored"] for rank in steps), strict=True):
         for scores in shared:
             assert scores == pytest.approx(together.scored(count), rel=1e-7)
-
-
-def test_a_last_batch_of_less_than_two_images_a_process_joins_the_one_before() -> None:
-    assert [len(b) for b in batches_of(35, 8, 0, 1)] == [8, 8, 8, 8, 3]
-    assert [len(b) for b in batches_of(35, 8, 0, 1, processes=2)] == [8, 8, 8, 11]
-    assert [len(b) for b in batches_of(36, 8, 0, 1, processes=2)] == [8, 8, 8, 8, 4]
-
-
-def test_too_few_images_for_the_processes_are_a_mistake(tiny: Path) -> None:
-    config = load_config(tiny, ["batch_size=7"])
-    check_shares(config, 180, 3)
-    with pytest.raises(SettingError, match=r"^training.batch_size: 7 .* at most 3 of them"):
-        check_shares(config, 180, 4)
-    with pytest.raises(SettingError, match=r"training.batch_size: 5 .* at most 2 of them"):
-        check_shares(config, 5, 3)
-    check_shares(load_config(tiny, ["batch_size=1"]), 180, 1)
-
-
-def test_a_norm_of_ones_own_cannot_be_synchronised() -> None:
-    class Own(torch.nn.BatchNorm1d):
-        pass
-
-    with pytest.raises(SettingError, match=r"training.batch_norm: Own .* expected local"):
-        synchronised(torch.nn.Sequential(Own(3)), Group(0, 2))
-
-
-@pytest.fixture
-def second_of_two(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Set what torchrun sets."""
-
-    def as_rank(rank: int = 1) -> None:
-        for name, value in (("RANK", rank), ("WORLD_SIZE", 2), ("LOCAL_RANK", rank)):
-            monkeypatch.setenv(name, str(value))
-        monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
-
-    return as_rank
-
-
-def test_each_process_has_the_gpu_of_its_number(
-    second_of_two: Callable[..., None], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    second_of_two()
-    monkeypatch.setattr("advtrain.learning.device.check_device", lambda wanted: None)
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    monkeypatch.setattr(torch.cuda, "set_device", lambda device: None)
-    monkeypatch.setattr(torch, "use_deterministic_algorithms", lambda *_, **__: None)
-    assert [str(choose_device(w)) for w in ("auto", "cuda", "cpu")] == ["cuda:1", "cuda:1", "cpu"]
-    for wanted in ("cuda:1", "mps"):
-        with pytest.raises(AdvtrainError, match="one device cannot serve 2 processes"):
-            choose_device(wanted)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    with pytest.raises(AdvtrainError, match="has 1 CUDA GPUs for its 2 processes"):
-        choose_device("auto")
-
-
-@pytest.mark.parametrize("command", [["sweep", "tiny.yaml", "eps=0.1,0.2"], ["evaluate", "runs"]])
-def test_what_one_process_does_is_refused_once(
-    advtrain: Callable[..., Done], second_of_two: Callable[..., None], tiny: Path,
-    command: list[str],
-) -> None:  # fmt: skip
-    second_of_two(0)
-    done = advtrain(*command)
-    assert done.code == 2 and "this is for one process" in done.err and not done.out
-    second_of_two(1)
-    done = advtrain(*command)
-    assert (done.code, done.out, done.err) == (0, "", "")
-
-
-@pytest.mark.parametrize("option", ["--print-config", "--dry-run"])
-def test_what_only_prints_is_printed_by_the_first(
-    advtrain: Callable[..., Done], second_of_two: Callable[..., None], tiny: Path, option: str
-) -> None:
-    alone = advtrain("train", tiny, option)
-    second_of_two(0)
-    assert advtrain("train", tiny, option) == alone
-    second_of_two(1)
-    assert advtrain("train", tiny, option) == Done(0, "", "")
 
 
 def test_two_processes_make_the_run_of_one_in_its_directory(tiny: Path, tmp_path: Path) -> None:

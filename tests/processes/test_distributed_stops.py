@@ -9,28 +9,21 @@ import signal
 import socket
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pandas as pd
 import pytest
-from torch import Tensor
 
 from advtrain import load_config, train
 from advtrain.learning.data import splits
-from advtrain.learning.distributed.group import Group
 from advtrain.learning.order import batches_of
-from advtrain.process.observer import Observer
-from advtrain.process.signals import handling
-from advtrain.records import Progress
 from advtrain.store.run_status import read_status
-from advtrain.tasks.mid_epoch import Leading
-from tests.helpers import kills
+from tests.helpers import kills, normed_network
 from tests.helpers.command_line import TINY, Done, finish, start
+from tests.helpers.picture_folder import CPU, folder_of_images
 from tests.helpers.processes import wait_until
+from tests.helpers.run_files import only_run
 from tests.helpers.stopped_together import CASES, PLACES
-from tests.helpers.torchrun import close, lines_of_its_own, only_run, torchrun, trained
-from tests.learning.test_data import CPU, folder_of_images
+from tests.helpers.torchrun import close, lines_of_its_own, torchrun, trained
 
 NET = "model=import:fallible:Net"
 FALLIBLE = '''\
@@ -133,50 +126,8 @@ def test_whoever_is_asked_all_stop_after_that_batch(
     assert kills.differences(never_stopped, run) == []
 
 
-def test_one_that_leads_is_deaf_once_another_was_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    class At:
-        number, done = 1, 3
-
-        def __len__(self) -> int:
-            return 6
-
-    at: Any = At()
-
-    class Asked(Group):
-        def any(self, *flags: bool) -> list[bool]:
-            return [True, False]
-
-        def meet(self) -> None:
-            pass
-
-    session = SimpleNamespace(progress=Progress(), position=None, group=Asked(0, 2))
-    work: Any = SimpleNamespace(session=session)
-    nowhere: Any = None
-    saved, heard = list[Any](), list[int]()
-    leading = Leading(work, nowhere, Observer())
-    monkeypatch.setattr(leading, "_save", saved.append)
-    signals = (signal.SIGINT, signal.SIGTERM)
-    with contextlib.ExitStack() as after:
-        for number in signals:
-            after.callback(signal.signal, number, signal.getsignal(number))
-        with handling(lambda number, _: heard.append(number), *signals):
-            with pytest.raises(KeyboardInterrupt, match="in epoch 1 after batch 3 of 6"):
-                leading.after_batch(at)
-            signal.raise_signal(signal.SIGTERM)  # as torchrun sends when another has ended
-        signal.raise_signal(signal.SIGINT)  # nor as it ends
-    assert saved == [at] and heard == []
-
-
-def test_it_matters_not_how_many_are_asked() -> None:
-    class Sums(Group):
-        def sum(self, part: Tensor) -> Tensor:
-            return part * self.size
-
-    assert Sums(0, 256).any(True, False) == [True, False]
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda n: n.name)
-def test_waiting_for_the_others_it_can_be_stopped(
+def test_a_process_that_waits_for_the_others_can_be_stopped(
     tiny: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
     with socket.socket() as free:
@@ -198,10 +149,10 @@ def test_waiting_for_the_others_it_can_be_stopped(
 
 
 @pytest.mark.parametrize("processes", [2, 3])
-def test_stopped_within_epochs_it_equals_one_never_stopped(
+def test_runs_of_several_stopped_within_epochs_equal_those_never_stopped(
     tmp_path: Path, processes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "normed.py").write_text(kills.NORMED)
+    (tmp_path / "normed.py").write_text(normed_network.NET)
     monkeypatch.setattr(splits, "RESIDENT_BYTES", 0)
     pictures = tmp_path / "pictures"
     folder_of_images(pictures, "RGB")

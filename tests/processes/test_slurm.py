@@ -66,7 +66,7 @@ def test_what_slurm_refuses_is_a_line_and_the_same_command_goes_on(
     assert "on CPUs, since slurm.gpus is 0" in done.err
 
 
-def test_left_and_called_again_it_finds_its_jobs(slurm: SlurmHost, tmp_path: Path) -> None:
+def test_a_sweep_left_and_called_again_finds_its_jobs(slurm: SlurmHost, tmp_path: Path) -> None:
     process = half_way(slurm, tmp_path)
     process.send_signal(signal.SIGINT)
     done = finish(process)
@@ -113,7 +113,7 @@ def test_a_job_cancelled_by_hand_is_a_line_and_goes_on_with_the_same_command(
         assert epochs_logged(run) == list(range(1, 21)) and after_its_verdict(run) == ""
 
 
-def test_warned_of_the_time_limit_or_told_to_end_it_is_saved_and_requeued(
+def test_a_task_warned_or_told_to_end_is_saved_and_requeued(
     slurm: SlurmHost, tmp_path: Path
 ) -> None:
     process = half_way(slurm, tmp_path)
@@ -205,7 +205,7 @@ def test_logs_are_with_the_runs_and_free_of_progress_bars(slurm: SlurmHost, tmp_
         assert "\r" not in text and "\x1b[?25l" not in text and "%|" not in text
 
 
-def test_status_beside_the_queue(
+def test_status_shows_the_queue_beside_the_runs(
     slurm: SlurmHost, tmp_path: Path, advtrain: Callable[..., Done], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in slurm.env.items():

@@ -9,6 +9,7 @@ from typing import Any
 
 from tests.helpers.command_line import finish, start
 from tests.helpers.processes import gone, parents
+from tests.helpers.run_files import contents
 from tests.helpers.slurm_host import SlurmHost
 from tests.helpers.slurm_runs import (
     after_its_verdict,
@@ -23,7 +24,6 @@ from tests.helpers.slurm_runs import (
     stopping,
     without_times,
 )
-from tests.tasks.test_resume import contents
 
 
 def task_of(worker: int) -> int:

@@ -11,9 +11,10 @@ from typing import Any
 import pandas as pd
 
 from advtrain.records import COLUMNS
+from tests.helpers.run_files import only_run
 from tests.helpers.slurm_host import SlurmHost
 from tests.helpers.slurm_runs import SLOW_NET, TIMES, epochs_logged, go_on, held, hold, runs
-from tests.helpers.torchrun import ROOT, only_run, trained
+from tests.helpers.torchrun import ROOT, trained
 
 CONFIG = """\
 name: slow
@@ -35,7 +36,7 @@ def submit(slurm: SlurmHost, folder: Path, *arguments: str) -> str:
     ).strip()  # fmt: skip
 
 
-def test_preempted_and_killed_it_equals_one_that_never_was(
+def test_a_job_preempted_and_killed_equals_one_that_never_was(
     slurm: SlurmHost, tmp_path: Path
 ) -> None:
     def status() -> dict[str, Any]:

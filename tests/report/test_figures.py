@@ -255,7 +255,7 @@ def test_perturbations_of_grey_images_are_white_where_nothing_changes() -> None:
     assert colour.ravel().tolist() == [0.5, 1.0, 0.0]
 
 
-def test_the_figures_in_words(tmp_path: Path) -> None:
+def test_the_figures_are_told_in_words(tmp_path: Path) -> None:
     made = learning(30)
     made["val_robust_acc"][11] = 0.9
     made["test_robust_acc"][[0, 11, 29]] = 0.125, 0.5, 0.25

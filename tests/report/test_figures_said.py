@@ -66,7 +66,7 @@ def test_the_accuracy_map_names_its_attack_and_eps(tmp_path: Path) -> None:
      "3 seeds: 1 converged, 1 undecided, 1 failed"),
     ([entry(0, None, "running")], "not finished"),
 ])  # fmt: skip
-def test_a_cells_outcome_in_words(entries: list[Entry], said: str) -> None:
+def test_a_cells_outcome_is_said_in_words(entries: list[Entry], said: str) -> None:
     assert in_words(cell({"lr": "1"}, *entries)) == said
 
 

@@ -1,10 +1,9 @@
-"""The page as a file: whole, escaped, the same each time. tests/report/test_browser.py opens it."""
+"""The page as a file: whole, escaped, the same each time. Its look in a browser: tests/processes."""
 
 from __future__ import annotations
 
 import json
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -19,39 +18,8 @@ from advtrain.report.numbers.content import content, report_on
 from advtrain.report.page.inline_svg import Styles, inline
 from advtrain.report.page.render import page
 from advtrain.report.page.theme import VARIABLES
-from tests.helpers.pages import HOSTILE, Made, poisoned, sweep
+from tests.helpers.pages import HOSTILE, Made, Read, poisoned, sweep
 from tests.helpers.synthetic import learning, write_csv, write_run
-
-VOID = {"meta", "link", "input", "br", "img", "hr"}
-
-
-class Read(HTMLParser):
-    """Elements with their attributes, the text, and whether all that is opened is closed."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.open: list[str] = []
-        self.texts: list[str] = []
-        self.feed(text)
-        assert self.open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.texts.append(data)
-
-    def values(self, name: str) -> list[str]:
-        return [attrs[name] or "" for _, attrs in self.elements if name in attrs]
 
 
 @pytest.fixture(scope="module")

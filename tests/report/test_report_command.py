@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.helpers.command_line import Done, finish, start
+from tests.helpers.command_line import Done
 from tests.helpers.synthetic import CONFIG, learning, write_csv, write_grid, write_run, write_sweep
 
 
@@ -180,11 +180,3 @@ def test_what_is_damaged_is_named_and_the_rest_is_shown(advtrain, tmp_path: Path
         assert name in notes, name
     page = (tmp_path / "report" / "index.html").read_text()
     assert "no &lt;b&gt;memory&lt;/b&gt;" in page and "<b>memory" not in page
-
-
-def test_a_report_imports_no_torch(tmp_path: Path) -> None:
-    write_run(tmp_path / "runs", learning(9))
-    (tmp_path / "torch.py").write_text("raise ImportError('torch is not for reports')\n")
-    process = start("report", "runs", cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)})
-    done = finish(process)
-    assert done.code == 0, done.err

@@ -17,9 +17,8 @@ from advtrain.report.numbers.content import content, report_on
 from advtrain.report.numbers.strengths import rank
 from advtrain.report.page.render import page
 from advtrain.report.tables import tables
-from tests.helpers.pages import HOSTILE, made_of, poisoned
+from tests.helpers.pages import HOSTILE, Read, made_of, poisoned
 from tests.helpers.synthetic import learning, write_evaluation, write_run
-from tests.report.test_page import Read
 
 ATTACKS = ["clean", "pgd-20-1", "pgd-50-10", "apgd-ce", "apgd-t", "fab-t", "square", "autoattack"]
 

@@ -75,7 +75,7 @@ def forbidden(*_: object) -> None:
     raise PermissionError(errno.EACCES, "Permission denied")
 
 
-def test_files_that_cannot_be_opened(tmp_path: Path, monkeypatch) -> None:
+def test_files_that_cannot_be_opened_are_refused(tmp_path: Path, monkeypatch) -> None:
     (tmp_path / "link.csv").symlink_to(tmp_path / "nowhere.csv")
     for path in (tmp_path / "missing.csv", tmp_path / "link.csv"):
         with pytest.raises(AdvtrainError, match=r"\.csv: no such file or folder$"):

@@ -214,7 +214,9 @@ def test_columns_that_bear_on_no_verdict_may_hold_anything_unless_named(read) ->
 
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
-def test_separators_quotes_blank_lines_and_byte_order_marks(read, separator, end) -> None:
+def test_separators_quotes_blank_lines_and_byte_order_marks_are_understood(
+    read, separator, end
+) -> None:
     """The header's own separator counts, not those inside its quotes."""
     lines = [
         "",

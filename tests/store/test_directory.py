@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,55 +18,9 @@ from advtrain.records import EpochRecord
 from advtrain.store import writer
 from advtrain.store.writer import RunDirectory
 from tests.helpers import kills
-from tests.helpers.command_line import Done, finish, start
-from tests.tasks.test_resume import contents, state, stopped
-
-GATED = """\
-import time
-from pathlib import Path
-from torch import nn
-
-GATE = Path(__file__).with_name("gate")
-
-class Net(nn.Sequential):
-    calls = 0
-
-    def __init__(self):
-        super().__init__(nn.Flatten(), nn.Linear(64, 10))
-
-    def forward(self, x):
-        self.calls += 1
-        while self.calls > 20 and not GATE.exists():
-            GATE.with_name("reached").touch()
-            time.sleep(0.02)
-        return super().forward(x)
-"""
-
-
-def rewrite(run: Path, **changes: object) -> None:
-    """Change fields of status.json, as another process would."""
-    (run / "status.json").write_text(json.dumps(state(run) | changes))
-
-
-def test_the_second_of_two_processes_is_sent_away(tiny: Path, tmp_path: Path) -> None:
-    (tmp_path / "gated.py").write_text(GATED)
-    arguments = ["train", "tiny.yaml", "model='import:gated:Net'", "--json"]
-    first = start(*arguments, cwd=tmp_path)
-    try:
-        runs: list[Path] = []
-        while first.poll() is None and not runs:
-            time.sleep(0.01)
-            runs = [file.parent for file in tmp_path.glob("runs/tiny/*/status.json")]
-        second = finish(start(*arguments, cwd=tmp_path))
-    finally:
-        (tmp_path / "gate").touch()
-    done = finish(first)
-    assert second.code == 2 and second.out == ""
-    assert f"another process (pid {first.pid} on " in second.err
-    assert len(second.err.splitlines()) == 1
-    assert done.code == 0, done.err
-    assert json.loads(done.out)["state"] == "finished"
-    assert state(runs[0])["attempt"] == 1
+from tests.helpers.command_line import Done
+from tests.helpers.run_files import contents, rewrite, state
+from tests.helpers.stopped_runs import stopped
 
 
 def test_another_hosts_run_is_left_alone_while_it_lives(
@@ -117,7 +68,7 @@ def test_a_writer_whose_run_was_taken_over_writes_no_more(
     assert contents(usurper.run) == usurper.left
 
 
-def test_taken_over_while_loading_is_sent_away(
+def test_a_process_overtaken_while_it_loads_is_sent_away(
     advtrain: Callable[..., Done], tiny: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "usurping.py").write_text(
@@ -246,7 +197,7 @@ def test_a_full_disk_loses_nothing(
         assert state(run)["state"] == "finished"
 
 
-def test_a_runs_folder_that_cannot_be_written(
+def test_a_runs_folder_that_cannot_be_written_is_refused(
     advtrain: Callable[..., Done], tiny: Path, tmp_path: Path
 ) -> None:
     with small_disk(tmp_path / "runs", "1m") as remount:
@@ -264,22 +215,7 @@ def test_a_runs_folder_that_cannot_be_written(
         assert "finished after 3 of 3" in advtrain("train", tiny).out
 
 
-@pytest.mark.skipif(
-    os.geteuid() == 0 and not shutil.which("setpriv"), reason="root may write anywhere"
-)
-@pytest.mark.parametrize("mode", [0o000, 0o444, 0o555])
-def test_a_runs_folder_of_someone_else(tiny: Path, tmp_path: Path, mode: int) -> None:
-    (tmp_path / "runs").mkdir(mode=mode)
-    words = [sys.executable, "-m", "advtrain", "train", str(tiny)]
-    if os.geteuid() == 0:  # without what lets root write anywhere
-        words = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", *words]
-    ended = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
-    done = Done(ended.returncode, ended.stdout, ended.stderr)
-    assert done.code == 2 and len(done.err.splitlines()) == 1
-    assert "cannot be written: Permission denied" in done.err
-
-
-def test_a_file_where_the_runs_should_be(
+def test_a_file_where_the_runs_should_be_is_one_line(
     advtrain: Callable[..., Done], tiny: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "runs").mkdir()

@@ -130,7 +130,7 @@ def test_what_does_not_fit_is_one_clear_line(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("shape", ["(9999999999999, 1, 2, 2)", "(-1, 1, 2, 2)", "(2, 1, 2, 3)"])
 @pytest.mark.parametrize("name", ["images", "stage"])
-def test_a_header_that_promises_too_much(tmp_path: Path, shape: str, name: str) -> None:
+def test_a_header_that_promises_too_much_is_damage(tmp_path: Path, shape: str, name: str) -> None:
     whole, file = zipfile.ZipFile(io.BytesIO(to_bytes(two_stages()))), tmp_path / "x.npz"
     kind = {"images": "|u1", "stage": "<U0"}[name]
     text = f"{{'descr': '{kind}', 'fortran_order': False, 'shape': {shape}, }}".ljust(117) + "\n"
@@ -220,7 +220,9 @@ def test_the_file_stays_below_400_kB(shape: tuple[int, int, int], count: int, ev
         (sorted([*range(1000)] * 3), [0, 142, 285, 428, 570, 713, 856, 999]),
     ],
 )
-def test_one_image_a_class_then_again(labels: list[int], shown_labels: list[int]) -> None:
+def test_the_fixed_images_are_one_of_each_class_then_again(
+    labels: list[int], shown_labels: list[int]
+) -> None:
     y = torch.tensor(labels)
     fixed = fixed_images(Resident(torch.rand(len(y), 1, 2, 2), y, torch.arange(len(y))), (1, 2, 2))
     assert fixed.batch.y.tolist() == shown_labels == y[fixed.index].tolist()

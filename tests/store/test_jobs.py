@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,29 +13,9 @@ from advtrain.errors import AdvtrainError
 from advtrain.store.slurm_queue import Job, cancel, ending, in_queue, running
 from advtrain.store.writer import note_queued
 from tests.helpers.command_line import Done
-from tests.tasks.test_resume import state, stopped
-
-Say = Callable[..., None]
-
-
-@pytest.fixture
-def say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Say:
-    """Let a command of Slurm, named first, print a text and end with a code."""
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    monkeypatch.setenv("PATH", str(folder))
-
-    def answer(command: str, out: str = "", err: str = "", code: int = 0) -> None:
-        script = folder / command
-        script.write_text(
-            f"#!{sys.executable}\nimport sys\n"
-            f"open({str(folder / 'asked')!r}, 'a').write(' '.join(sys.argv[1:]) + '\\n')\n"
-            f"sys.stdout.write({out!r})\nsys.stderr.write({err!r})\nsys.exit({code})\n"
-        )
-        script.chmod(0o755)
-
-    return answer
-
+from tests.helpers.run_files import state
+from tests.helpers.slurm_said import Say
+from tests.helpers.stopped_runs import stopped
 
 QUEUE = "14_4|PENDING|Resources|\n14_2|RUNNING|None|n2\n15|COMPLETING|None|n1\n16|PENDING|None|\n"
 
@@ -85,13 +64,13 @@ def test_a_queue_that_does_not_answer_is_an_error(say: Say) -> None:
         ("9_11|FAILED|3:0\n", "was cancelled"),  # by the queue's memory, below
     ],
 )
-def test_how_a_job_ended(say: Say, accounted: str, expected: str) -> None:
+def test_the_end_of_a_job_is_told_by_its_state(say: Say, accounted: str, expected: str) -> None:
     say("sacct", accounted)
     say("squeue", "9_1|CANCELLED|\n")
     assert ending("9_1") == expected
 
 
-def test_an_ending_that_nobody_knows(say: Say) -> None:
+def test_an_ending_that_nobody_knows_is_said_as_that(say: Say) -> None:
     assert ending("9_1") == "is no longer in the queue"
     say("squeue", err="slurm_load_jobs error: Invalid job id specified\n", code=1)
     say("sacct", err="Slurm accounting storage is disabled\n", code=1)
@@ -149,7 +128,7 @@ def test_status_shows_run_and_queue_and_where_they_disagree(
         assert f"9_1 {listed['queue'] or 'gone'}" in " ".join(shown.split())
 
 
-def test_status_where_slurm_is_not(
+def test_status_says_where_there_is_no_slurm(
     advtrain: Callable[..., Done], tiny: Path, tmp_path: Path, say: Say
 ) -> None:
     run = stopped(tiny, tmp_path / "runs")

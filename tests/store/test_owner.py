@@ -3,29 +3,21 @@
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from advtrain import load_config, train
-from advtrain.errors import Busy, Superseded
+from advtrain.errors import Superseded
 from advtrain.store.owner import Owner, this_process
-from advtrain.store.run_status import Status, read_status
-from advtrain.store.writer import hold, note_queued
+from advtrain.store.run_status import read_status
+from advtrain.store.writer import note_queued
 from advtrain.tasks.diagnose import diagnose_all
-from tests.helpers.command_line import finish, start
-from tests.helpers.processes import wait_until
-from tests.store.test_directory import GATED, rewrite
-from tests.tasks.test_resume import contents, state, stopped
+from tests.helpers.run_files import made_status, rewrite, state
+from tests.helpers.stopped_runs import stopped
 
 NOW, LONG_AGO = 0.0, 61.0
-
-
-def status(host: str, silent: float, state: str = "running", job: str = "9_1") -> Status:
-    """As it is found at this moment."""
-    return Status(state, 2, host, 7, time.time() - silent, job=job, restart=1)
 
 
 def owner(host: str = "here", job: str = "", restart: int = 0) -> Owner:
@@ -53,7 +45,7 @@ def owner(host: str = "here", job: str = "", restart: int = 0) -> Owner:
 def test_who_yields_and_who_outlives(
     who: Owner, found: tuple[Any, ...], yields: bool, outlives: bool
 ) -> None:
-    there = status(*found)
+    there = made_status(*found)
     assert (who.yields_to(there), who.outlives(there)) == (yields, outlives)
     assert not who.outlives(None)
 
@@ -69,36 +61,6 @@ def test_slurm_says_which_job_a_process_is_part_of(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("SLURM_RESTART_COUNT", "3")
     monkeypatch.setenv("SLURMD_NODENAME", "n2")
     assert this_process() == Owner("n2", os.getpid(), "11_0", 3)
-
-
-def test_a_job_started_anew_takes_its_run_over_from_its_first_start(
-    tmp_path: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Which is alive, holds the lock and writes nothing more, even when it goes on."""
-    (tmp_path / "gated.py").write_text(GATED)
-    model = "model='import:gated:Net'"
-    first = start("train", tiny.name, model, cwd=tmp_path, env={"SLURM_JOB_ID": "9"})
-    try:
-        wait_until(lambda: (tmp_path / "reached").exists() or first.poll() is not None)
-        (run,) = (file.parent for file in tmp_path.glob("runs/tiny/*/status.json"))
-        monkeypatch.setenv("SLURM_JOB_ID", "9")
-        config = load_config(tiny, [model])
-        with pytest.raises(Busy):  # another process of the same start
-            train(config, tmp_path / "runs", device="cpu")
-        monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
-        with hold(run) as directory:
-            directory.begin()
-            left = contents(run) | {"status.json": b""}  # whose heartbeat goes on
-            (tmp_path / "gate").touch()
-            done = finish(first)
-            assert contents(run) | {"status.json": b""} == left
-            assert state(run)["pid"] == os.getpid()
-        assert done.code == 1 and "another process took this run over" in done.err
-    finally:
-        first.kill()
-    status = train(config, tmp_path / "runs", device="cpu").status
-    assert status.state == "finished"
-    assert (status.job, status.restart) == ("9", 1)
 
 
 def test_overtaken_within_a_write_it_says_so(

@@ -14,23 +14,17 @@ from advtrain.store.run_status import is_run
 from advtrain.store.writer import clear
 from tests.helpers import kills
 from tests.helpers.command_line import Done
-from tests.tasks.test_position import BATCHES, Watch, stopped_at
-from tests.tasks.test_resume import (
-    NORMED,
-    Stop,
+from tests.helpers.damage import (
     broken_pickle,
-    config,
-    contents,
     cut,
     empty,
     no_optimizer,
     other_network,
     other_tensors,
-    state,
     text,
 )
-
-__all__ = ["config"]  # the fixture
+from tests.helpers.run_files import contents, state
+from tests.helpers.stopped_runs import BATCHES, NORMED, Stop, Watch, stopped_at
 
 
 @pytest.mark.parametrize("epoch", [0, 2])
@@ -88,7 +82,7 @@ def test_a_part_of_the_last_epoch_is_gone_when_the_run_is_finished(
     assert not (run / "part.pt").exists()
 
 
-def test_what_a_run_without_a_whole_epoch_is_good_for(
+def test_a_run_without_a_whole_epoch_goes_on_but_is_not_evaluated(
     advtrain: Callable[..., Done], tiny: Path, tmp_path: Path
 ) -> None:
     run = stopped_at(tiny, tmp_path / "runs", 0, 4)
@@ -125,7 +119,7 @@ def test_the_weights_of_half_an_epoch_are_not_evaluated(
     assert advtrain("evaluate", run, "--steps", "2", "--restarts", "1").code == 0
 
 
-def test_a_full_disk_when_it_is_stopped(
+def test_a_full_disk_at_a_stop_costs_the_epoch_under_way_alone(
     config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     quiet = train(load_config(config), tmp_path / "quiet", device="cpu").dir

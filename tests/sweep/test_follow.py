@@ -26,9 +26,8 @@ from advtrain.sweep.launch.work_off import Stop, work_off
 from advtrain.sweep.plan import Planned, plan, read_study
 from advtrain.sweep.view import View
 from tests.helpers.command_line import Done
-from tests.store.test_jobs import Say
-from tests.store.test_jobs import say as say
-from tests.store.test_owner import status
+from tests.helpers.run_files import made_status
+from tests.helpers.slurm_said import Say
 
 
 class Heard(View):
@@ -144,16 +143,16 @@ def test_a_run_whose_directory_is_gone_is_not_waited_for(
     assert len(ends) == 2 and all("is no longer in the queue" in end for end in ends)
 
 
-def test_what_need_not_be_submitted() -> None:
+def test_runs_under_way_are_not_submitted() -> None:
     queue = {"9_1"}
     assert not under_way(None, queue)
-    assert under_way(status("n1", 0, "queued", "9_1"), queue)
-    assert under_way(status("n1", 0, "interrupted", "9_1"), queue)  # requeued
-    assert not under_way(status("n1", 0, "queued", "9_2"), queue)
-    assert not under_way(status("n1", 0, "running", "9_2"), queue)  # Slurm has given it up
-    assert under_way(status("here", 0, "running", ""), queue)  # another process
-    assert not under_way(status("here", 61, "running", ""), queue)
-    assert not under_way(status("here", 0, "interrupted", ""), queue)
+    assert under_way(made_status("n1", 0, "queued", "9_1"), queue)
+    assert under_way(made_status("n1", 0, "interrupted", "9_1"), queue)  # requeued
+    assert not under_way(made_status("n1", 0, "queued", "9_2"), queue)
+    assert not under_way(made_status("n1", 0, "running", "9_2"), queue)  # Slurm has given it up
+    assert under_way(made_status("here", 0, "running", ""), queue)  # another process
+    assert not under_way(made_status("here", 61, "running", ""), queue)
+    assert not under_way(made_status("here", 0, "interrupted", ""), queue)
 
 
 @pytest.mark.parametrize(
@@ -165,7 +164,9 @@ def test_what_need_not_be_submitted() -> None:
         ("cpu", 2, "slurm.gpus is 2; slurm.gpus=0 asks for none"),
     ],
 )
-def test_a_device_that_contradicts_the_config(device: str, gpus: int, expected: str) -> None:
+def test_a_device_that_contradicts_the_config_is_refused(
+    device: str, gpus: int, expected: str
+) -> None:
     with pytest.raises(AdvtrainError, match=f"argument '--device {device}': {expected}"):
         check_slurm(Slurm(gpus=gpus), device)
 

@@ -14,10 +14,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from advtrain.config.schema import Config
 from advtrain.sweep.bands import bands, next_points, read_refinement
 from advtrain.sweep.board import Board
 from advtrain.sweep.plan import Study, plan, read_study
 from advtrain.sweep.refine import RATIO, ConvergingBand, Tried, band, next_values, proposals
+from tests.helpers.made_workers import Curves
+from tests.helpers.synthetic import at_chance, learning
 
 Response = Callable[[float, float, int], bool | None]  # eps, lr, seed -> converged
 
@@ -176,8 +179,14 @@ def test_undecided_values_are_counted_and_open_ends_said(study: Study) -> None:
     assert second["low"] is None and second["text"].startswith("eps=0.2: no value of lr converges")
 
 
-def test_the_band_on_real_digits_is_what_its_own_table_says(advtrain, tiny: Path) -> None:
+def test_the_band_is_what_the_sweeps_own_table_says(advtrain, tiny: Path, made_runs) -> None:
     """Found anew from sweep.csv; the same command again trains nothing."""
+
+    def curves(config: Config) -> Curves:
+        found = learning(config.training.epochs, 0.5)
+        return found if 0.004 <= config.optimizer.lr <= 0.5 else at_chance(found)
+
+    made_runs.curves = curves
     arguments = ["sweep", tiny, "lr=logspace(1e-3,10,5)", "epochs=40", "schedule=cosine",
                  "eps=0.05", "--seeds", "0", "--refine", "lr", "--budget", "5"]  # fmt: skip
     done = advtrain(*arguments, "--json")
@@ -185,6 +194,7 @@ def test_the_band_on_real_digits_is_what_its_own_table_says(advtrain, tiny: Path
     result = json.loads(done.out)
     (one,) = result["bands"]
     assert 5 < len(result["runs"]) <= 10 and one["seeds"] == 1 and one["epochs"] == 40
+    assert one["below"] < 0.004 <= one["low"] and one["high"] <= 0.5 < one["above"]
     with Path(result["sweep_csv"]).open(newline="") as lines:
         rows = sorted(csv.DictReader(lines), key=lambda row: float(row["lr"]))
     assert len(rows) == len(result["runs"])

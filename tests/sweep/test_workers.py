@@ -36,7 +36,7 @@ def test_what_a_worker_told_is_heard_though_it_has_ended(workers: Workers) -> No
     assert found and found[1]["event"] == "died" and not workers.alive()
 
 
-def test_its_end_is_noticed_though_a_process_of_its_own_keeps_the_pipe(
+def test_a_workers_end_is_noticed_though_a_process_of_its_own_keeps_the_pipe(
     workers: Workers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (worker,) = workers._workers

@@ -76,7 +76,7 @@ def test_the_runs_own_attack_repeats_its_last_row(advtrain, tiny: Path, tmp_path
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_every_radius_and_a_part_of_the_images(advtrain, run: Path) -> None:
+def test_each_radius_is_evaluated_on_a_part_of_the_images(advtrain, run: Path) -> None:
     done = advtrain("evaluate", run, "--checkpoint", "hand.pt", "--eps", "0.02*2,25.5/255,0.04",
                     "--images", 16, "--json")  # fmt: skip
     results = json.loads(done.out)["results"]

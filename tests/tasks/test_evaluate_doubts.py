@@ -55,7 +55,7 @@ def test_autoattack_finds_the_robust_accuracy_known_by_hand(advtrain, tmp_path: 
 
 
 @pytest.mark.parametrize("norm", ["linf", "l2"])
-def test_its_stages_are_those_of_the_authors(norm: str, quick: None) -> None:
+def test_the_stages_of_autoattack_are_those_of_the_authors(norm: str, quick: None) -> None:
     """Batch for batch the same survivors as its own evaluation, on channels-last weights, too."""
     torch.manual_seed(0)
     model = small_cnn(in_shape=(3, 8, 8), num_classes=5).to(memory_format=torch.channels_last)

@@ -20,10 +20,9 @@ from advtrain.records import TIMES
 from advtrain.store.examples_npz import Examples, read_examples, to_bytes
 from advtrain.tasks import keep
 from tests.helpers import kills
-from tests.tasks.test_from import POISONED, Poison
-from tests.tasks.test_resume import NORMED, Stop, config, cut, empty, stopped, text
-
-__all__ = ["config"]  # the fixture
+from tests.helpers.damage import cut, empty, text
+from tests.helpers.poisoned import POISONED, Poison
+from tests.helpers.stopped_runs import NORMED, Stop, stopped
 
 COLOUR = """\
 import torch
@@ -151,7 +150,9 @@ def test_showing_examples_changes_no_training(
     pd.testing.assert_frame_equal(a, b, check_exact=True)
 
 
-def test_stages_of_runs_that_end_otherwise(config: Path, tmp_path: Path) -> None:
+def test_the_stages_of_runs_that_end_otherwise_are_those_they_reached(
+    config: Path, tmp_path: Path
+) -> None:
     early = ["early_stopping=2", "lr=1e-9", "epochs=50"]
     run = train(load_config(config, early), tmp_path / "runs", device="cpu")
     done = run.status.epoch

@@ -15,21 +15,19 @@ import torch
 
 from advtrain import load_config, train
 from advtrain.diagnosis.segments import phases
-from advtrain.process.observer import Observer
-from advtrain.records import EpochRecord
 from advtrain.tasks.diagnose import diagnose_run
 from tests.helpers import kills
 from tests.helpers.command_line import Done
-from tests.tasks.test_resume import NORMED, Stop, config, contents, state
-
-__all__ = ["config"]  # the fixture
+from tests.helpers.poisoned import POISONED, Poison
+from tests.helpers.run_files import contents, state
+from tests.helpers.stopped_runs import NORMED, Stop
 
 
 def lines(run: Path) -> list[str]:
     return (run / "metrics.csv").read_text().splitlines()
 
 
-def test_from_keeps_the_rows_and_the_schedule(
+def test_a_child_keeps_the_rows_and_the_schedule(
     advtrain: Callable[..., Done], config: Path, tmp_path: Path
 ) -> None:
     parent = train(load_config(config, ["epochs=4"]), tmp_path / "runs", device="cpu").dir
@@ -46,7 +44,7 @@ def test_from_keeps_the_rows_and_the_schedule(
     assert (child / "best.pt").exists()
 
 
-def test_from_with_a_schedule_of_its_own(config: Path, tmp_path: Path) -> None:
+def test_a_child_may_have_a_schedule_of_its_own(config: Path, tmp_path: Path) -> None:
     parent = train(load_config(config, ["epochs=4"]), tmp_path / "runs", device="cpu").dir
     loaded = load_config(config, ["epochs=8", "milestones=[0.5]"])
     child = train(loaded, tmp_path / "runs", device="cpu", from_run=parent)
@@ -77,7 +75,7 @@ def test_a_child_stopped_in_its_first_epoch_starts_it_again(config: Path, tmp_pa
     assert kills.differences(quiet, child) == []
 
 
-def test_from_takes_the_optimizer_of_the_command(config: Path, tmp_path: Path) -> None:
+def test_a_child_takes_the_optimizer_of_the_command(config: Path, tmp_path: Path) -> None:
     parent = train(load_config(config), tmp_path / "runs", device="cpu").dir
     keys = ["epochs=4", "momentum=0.5", "weight_decay=0"]
     child = train(load_config(config, keys), tmp_path / "runs", device="cpu", from_run=parent).dir
@@ -90,33 +88,9 @@ def test_from_takes_the_optimizer_of_the_command(config: Path, tmp_path: Path) -
     assert "the optimizer starts afresh" in warning
 
 
-POISONED = """\
-from pathlib import Path
-from torch import nn
-
-POISON = Path(__file__).with_name("poison")
-
-class Net(nn.Sequential):
-    def __init__(self):
-        super().__init__(nn.Flatten(), nn.Linear(64, 10))
-
-    def forward(self, x):
-        return super().forward(x) * (float("nan") if POISON.exists() else 1)
-"""
-
-
-class Poison(Observer):
-    """From the third epoch on the network's logits are not finite."""
-
-    def __init__(self, file: Path) -> None:
-        self.file = file
-
-    def epoch(self, record: EpochRecord) -> None:
-        if record.epoch == 2:
-            self.file.touch()
-
-
-def test_from_a_run_that_ended_as_not_finite(config: Path, tmp_path: Path) -> None:
+def test_a_child_of_a_run_that_ended_as_not_finite_repeats_that_epoch(
+    config: Path, tmp_path: Path
+) -> None:
     (tmp_path / "poisoned.py").write_text(POISONED)
     poison, keys = tmp_path / "poison", ["model='import:poisoned:Net'"]
     loaded = load_config(config, [*keys, "epochs=4"])
@@ -132,7 +106,7 @@ def test_from_a_run_that_ended_as_not_finite(config: Path, tmp_path: Path) -> No
     assert provenance["parent"] == kept
 
 
-def test_from_what_cannot_be_gone_on_from(
+def test_from_refuses_what_cannot_be_gone_on_from(
     advtrain: Callable[..., Done], config: Path, tmp_path: Path
 ) -> None:
     parent = train(load_config(config), tmp_path / "runs", device="cpu").dir

@@ -23,19 +23,12 @@ from advtrain.records import COLUMNS
 from tests.helpers import kills
 from tests.helpers import reference_methods as plain
 from tests.helpers.command_line import Done
+from tests.helpers.run_files import same_training
 from tests.helpers.steps import built, config_of, splits
-from tests.tasks.test_resume import NORMED, Stop
-from tests.tasks.test_train import same_training
+from tests.helpers.stopped_runs import NORMED, Stop
 
 STUCK = ["epochs=14", "lr=10", "momentum=0", "schedule=constant"]
 EMA = [name for name in COLUMNS if name.startswith("ema_")]
-
-
-@pytest.fixture
-def config(tiny: Path) -> Path:
-    """The tiny config, with a network of batch norm and dropout for `import:` beside it."""
-    tiny.with_name("normed.py").write_text(kills.NORMED)
-    return tiny
 
 
 @pytest.mark.parametrize(
@@ -186,7 +179,7 @@ def test_a_run_stuck_at_chance_ends_if_so_asked(
         same_training(table.metrics[:7], whole.metrics[:7])
 
 
-def test_stopped_by_its_verdict_and_interrupted_there_it_only_finishes(
+def test_a_run_stopped_by_its_verdict_and_interrupted_there_only_finishes(
     tiny: Path, tmp_path: Path
 ) -> None:
     keys = [*STUCK, "stop_on=[stuck]"]

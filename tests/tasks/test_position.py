@@ -19,37 +19,11 @@ from advtrain.records import EpochRecord
 from advtrain.store.writer import RunDirectory
 from advtrain.tasks import mid_epoch
 from tests.helpers import kills
-from tests.learning.test_data import folder_of_images
-from tests.tasks.test_resume import (
-    NORMED,
-    Stop,
-    config,
-    state,
-)
+from tests.helpers.picture_folder import folder_of_images
+from tests.helpers.run_files import state
+from tests.helpers.stopped_runs import BATCHES, NORMED, Watch, stopped_at
 
-__all__ = ["config"]  # the fixture
-BATCHES = 6  # an epoch of the tiny config
 PLACES = [(0, 1), (0, 6), (1, 3), (1, 6), (2, 1), (2, 5), (2, 6)]  # epochs and batches done
-
-
-class Watch(Stop):
-    """Ctrl-C at a batch; counts the batches that were trained."""
-
-    def __init__(self, epoch: int = 99, batch: int = 0) -> None:
-        super().__init__(epoch, batch)
-        self.trained = 0
-
-    def batch(self, done: int, batches: int) -> None:
-        self.trained += 1
-        super().batch(done, batches)
-
-
-def stopped_at(config: Path, runs: Path, epoch: int, batch: int, *keys: str) -> Path:
-    """The directory of a run that was stopped after a batch of the epoch after `epoch`."""
-    with pytest.raises(KeyboardInterrupt):
-        train(load_config(config, keys), runs, device="cpu", observer=Stop(epoch, batch))
-    (run,) = runs.glob("tiny/*")
-    return run
 
 
 @pytest.mark.parametrize(
@@ -68,7 +42,7 @@ def stopped_at(config: Path, runs: Path, epoch: int, batch: int, *keys: str) -> 
     ],
     ids=lambda keys: " ".join(keys).replace(" ".join(NORMED), "norm+dropout"),
 )
-def test_stopped_seven_times_it_equals_one_never_stopped(
+def test_a_run_stopped_seven_times_equals_one_never_stopped(
     config: Path, tmp_path: Path, keys: list[str]
 ) -> None:
     loaded = load_config(config, keys)
@@ -169,7 +143,7 @@ class Clock(Observer):
     ("takes", "batches"),
     [(99, []), (125, [5, 6]), (300, [2, 4, 6]), (700, [1, 2, 3, 4, 5, 6])],
 )
-def test_every_ten_minutes_and_at_the_end_of_a_long_epoch(
+def test_a_long_epoch_is_saved_every_ten_minutes_and_at_its_end(
     tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, takes: float, batches: list[int]
 ) -> None:
     clock = Clock(monkeypatch, takes)
@@ -179,7 +153,9 @@ def test_every_ten_minutes_and_at_the_end_of_a_long_epoch(
 
 
 @pytest.mark.parametrize("keys", [[], ["optimizer=adam"]])
-def test_a_child_stopped_in_its_first_epoch(config: Path, tmp_path: Path, keys: list[str]) -> None:
+def test_a_child_stopped_in_its_first_epoch_goes_on_from_there(
+    config: Path, tmp_path: Path, keys: list[str]
+) -> None:
     parent = train(load_config(config, ["epochs=2"]), tmp_path / "runs", device="cpu").dir
     loaded = load_config(config, ["epochs=4", *keys])
     quiet = train(loaded, tmp_path / "quiet", device="cpu", from_run=parent).dir
@@ -192,7 +168,7 @@ def test_a_child_stopped_in_its_first_epoch(config: Path, tmp_path: Path, keys: 
     assert kills.differences(quiet, child.dir) == []
 
 
-def test_a_batch_that_is_not_finite_after_going_on(config: Path, tmp_path: Path) -> None:
+def test_a_resumed_run_ends_at_a_batch_that_is_not_finite(config: Path, tmp_path: Path) -> None:
     keys = ["lr=1e30", "momentum=0"]  # the first step ruins the second batch
     quiet = train(load_config(config, keys), tmp_path / "quiet", device="cpu")
     assert (quiet.status.stopped, quiet.status.bad_batch) == ("nonfinite", 2)

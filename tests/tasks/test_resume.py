@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import shlex
-import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,59 +9,21 @@ import pytest
 import torch
 
 from advtrain import load_config, train
-from advtrain.process.observer import Observer
-from advtrain.records import EpochRecord
 from tests.helpers import kills
-from tests.helpers.command_line import Done, finish, start
-
-NORMED = ["model='import:normed:Net'", "model.args.width=4"]
-
-
-class Stop(Observer):
-    """Ctrl-C after an epoch, or at a batch of the epoch after it."""
-
-    def __init__(self, epoch: int, batch: int = 0) -> None:
-        self.at, self.now, self.warnings = (epoch, batch), 0, list[str]()
-
-    def started(self, run: Path, config: object, rows: list[list[str]]) -> None:
-        self.now = len(rows)
-
-    def batch(self, done: int, batches: int) -> None:
-        if (self.now, done) == self.at:
-            raise KeyboardInterrupt
-
-    def epoch(self, record: EpochRecord) -> None:
-        self.now = record.epoch
-        if (self.now, 0) == self.at:
-            raise KeyboardInterrupt
-
-    def warn(self, text: str) -> None:
-        self.warnings.append(text)
-
-
-@pytest.fixture
-def config(tiny: Path) -> Path:
-    """The tiny config, with a module for `import:` beside it."""
-    tiny.with_name("normed.py").write_text(kills.NORMED)
-    return tiny
-
-
-def contents(run: Path) -> dict[str, bytes]:
-    """All files of a run that hold something."""
-    return {file.name: file.read_bytes() for file in run.iterdir() if file.name != ".lock"}
-
-
-def state(run: Path) -> dict[str, object]:
-    found: dict[str, object] = json.loads((run / "status.json").read_text())
-    return found
-
-
-def stopped(config: Path, runs: Path, *keys: str, after: int = 2) -> Path:
-    """The directory of a run that Ctrl-C ended after an epoch."""
-    with pytest.raises(KeyboardInterrupt):
-        train(load_config(config, keys), runs, device="cpu", observer=Stop(after))
-    (run,) = runs.glob("tiny/*")
-    return run
+from tests.helpers.command_line import Done
+from tests.helpers.damage import (
+    broken_pickle,
+    cut,
+    empty,
+    no_optimizer,
+    other_network,
+    other_tensors,
+    text,
+    with_a_word,
+    without_a_row,
+)
+from tests.helpers.run_files import contents, state
+from tests.helpers.stopped_runs import NORMED, Stop, stopped
 
 
 @pytest.mark.parametrize(
@@ -110,7 +68,7 @@ def test_a_run_stopped_after_its_last_epoch_is_only_finished(config: Path, tmp_p
 
 
 @pytest.mark.parametrize("name", ["metrics.csv", "examples.npz", "best.pt", "last.pt"])
-def test_stopped_while_a_file_is_written(
+def test_a_run_stopped_while_a_file_is_written_equals_one_never_stopped(
     config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     quiet = train(load_config(config), tmp_path / "quiet", device="cpu").dir
@@ -131,36 +89,7 @@ def test_stopped_while_a_file_is_written(
     assert kills.differences(quiet, run) == []
 
 
-def test_killed_at_random_moments(tmp_path: Path) -> None:
-    done, differences = kills.torment(tmp_path, "norm", count=3, seed=0)
-    assert differences == []
-    assert len(done) == 3 and "loading" not in {kill.hit for kill in done}
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda n: n.name)
-def test_a_signal_saves_and_says_how_to_go_on(
-    advtrain: Callable[..., Done], config: Path, tmp_path: Path, number: signal.Signals
-) -> None:
-    arguments = ["train", "tiny.yaml", "epochs=100000", "schedule={name: constant, warmup: 1}"]
-    process = start(*arguments, cwd=tmp_path)
-    rows: list[Path] = []
-    while process.poll() is None and not rows:
-        time.sleep(0.01)
-        rows = list(tmp_path.glob("runs/tiny/*/metrics.csv"))
-    process.send_signal(number)
-    done = finish(process)
-    assert done.code == 130, done.err
-    assert "Traceback" not in done.err
-    run = rows[0].parent
-    assert state(run)["state"] == "interrupted"
-    assert f"saved in {run.relative_to(tmp_path)}" in done.err
-    *_, command = done.err.splitlines()
-    assert shlex.split(command.removeprefix("to go on: ")) == ["advtrain", *arguments]
-    epoch = state(run)["epoch"]
-    assert f"go on after epoch {epoch} (interrupted)" in advtrain(*arguments, "--dry-run").out
-
-
-def test_resume_never_auto_and_require(
+def test_resume_never_refuses_a_run_and_require_refuses_to_begin_one(
     advtrain: Callable[..., Done], config: Path, tmp_path: Path
 ) -> None:
     assert "no such run" in advtrain("train", config, "--resume", "require").err
@@ -227,45 +156,6 @@ def test_other_images_are_refused(
     assert contents(run) == before
     images.write_text("1")
     assert advtrain("train", config, *keys).code == 0
-
-
-def cut(file: Path) -> None:
-    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
-
-
-def empty(file: Path) -> None:
-    file.write_bytes(b"")
-
-
-def text(file: Path) -> None:
-    file.write_text("not what you think it is\n")
-
-
-def broken_pickle(file: Path) -> None:
-    file.write_bytes(b"\x80\x02}.")  # torch.load: IndexError, struct.error and others
-
-
-def other_tensors(file: Path) -> None:
-    torch.save({"weight": torch.zeros(3)}, file)
-
-
-def other_network(file: Path) -> None:
-    content = torch.load(file, weights_only=True)
-    content["model"] = {name + "x": value for name, value in content["model"].items()}
-    torch.save(content, file)
-
-
-def no_optimizer(file: Path) -> None:
-    torch.save(torch.load(file, weights_only=True) | {"optimizer": torch.zeros(3)}, file)
-
-
-def without_a_row(file: Path) -> None:
-    lines = file.read_text().splitlines(keepends=True)
-    file.write_text("".join(lines[:1] + lines[2:]))
-
-
-def with_a_word(file: Path) -> None:
-    file.write_text(file.read_text().replace("\n2,", "\n2,many"))
 
 
 @pytest.mark.parametrize(

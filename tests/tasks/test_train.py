@@ -10,16 +10,11 @@ import pytest
 import torch
 
 from advtrain import load_config, train
-from advtrain.records import COLUMNS, TIMES
+from advtrain.records import COLUMNS
 from tests.helpers.command_line import Done
+from tests.helpers.run_files import same_training
 
 RESULT = {"run_dir", "state", "epochs", "last", "verdict"}
-
-
-def same_training(a: pd.DataFrame, b: pd.DataFrame, prefix: str = "") -> None:
-    """Both tables agree exactly in all columns but the times."""
-    columns = [c for c in COLUMNS if c not in TIMES and c.startswith(prefix)]
-    pd.testing.assert_frame_equal(a[columns], b[columns], check_exact=True)
 
 
 def test_a_run_leaves_every_file_the_design_names(advtrain, tiny: Path, tmp_path: Path) -> None:
@@ -126,7 +121,7 @@ def test_best_is_the_epoch_of_the_best_validation(tiny: Path, tmp_path: Path) ->
     assert best == order.epoch.iloc[0]
 
 
-def test_kept_checkpoints_and_the_curve_over_eps(advtrain, tiny: Path) -> None:
+def test_kept_checkpoints_and_the_curve_over_eps_are_written(advtrain, tiny: Path) -> None:
     result = json.loads(
         advtrain("train", tiny, "keep_every=2", "evaluation.eps=[0, 0.1, 0.2]", "--json").out
     )

@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import pty
-import subprocess
-import sys
 import time
 from pathlib import Path
 
-import pandas as pd
 import pytest
 from rich.console import Console
 
@@ -20,42 +15,6 @@ from advtrain.records import EpochRecord
 from advtrain.terminal.charts import chart
 from advtrain.terminal.duration import duration
 from advtrain.terminal.live import LiveTable
-from tests.helpers.command_line import finish, start
-from tests.tasks.test_train import same_training
-
-
-def read_all(descriptor: int) -> str:
-    parts = []
-    try:
-        while part := os.read(descriptor, 65536):
-            parts.append(part)
-    except OSError:  # Linux: the other end is closed
-        pass
-    return b"".join(parts).decode()
-
-
-def test_a_terminal_json_or_a_run_beside_it_change_no_figure(
-    advtrain, tiny: Path, tmp_path: Path
-) -> None:
-    alone = Path(
-        json.loads(advtrain("train", tiny, "--runs-dir", "alone", "--json").out)["run_dir"]
-    )
-    master, terminal = pty.openpty()
-    watched = subprocess.Popen(
-        [sys.executable, "-m", "advtrain", "train", tiny, "--runs-dir", "watched"],
-        cwd=tmp_path, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=terminal,
-        env=os.environ | {"OMP_NUM_THREADS": "1", "TERM": "xterm", "COLUMNS": "100"},
-    )  # fmt: skip
-    os.close(terminal)
-    beside = start("train", tiny, "--runs-dir", "beside", "--json", cwd=tmp_path)
-    seen = read_all(master)
-    out = watched.communicate(timeout=120)[0].decode()
-    assert finish(beside).code == 0 and watched.returncode == 0
-    assert "test robust" in seen and "images/s" in seen and "left" in seen
-    assert "robust accuracy" in out and "\x1b" not in out  # results in a pipe are plain
-    for folder in ("watched", "beside"):
-        other = pd.read_csv(tmp_path / folder / "tiny" / alone.name / "metrics.csv")
-        same_training(pd.read_csv(alone / "metrics.csv"), other)
 
 
 def test_the_live_table_shows_the_last_epochs_and_the_time_left(tiny: Path) -> None:
@@ -94,12 +53,6 @@ def test_charts_survive_odd_values(values: list[float]) -> None:
 def test_durations_read_like_durations() -> None:
     shown = [duration(s) for s in (0.2, 59.4, 61, 3599.6, 7262)]
     assert shown == ["0 s", "59 s", "1 min 01 s", "1 h 00 min", "2 h 01 min"]
-
-
-def test_ascii_terminals_get_ascii(tiny: Path, tmp_path: Path) -> None:
-    env = {"PYTHONIOENCODING": "ascii", "LC_ALL": "C", "PYTHONUTF8": "0"}
-    done = finish(start("train", tiny, cwd=tmp_path, env=env))
-    assert done.code == 0 and done.out.isascii() and "robust loss" in done.out
 
 
 def test_status_lists_runs_and_their_states(advtrain, tiny: Path, tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ def press(tab: Page, selector: str, text: str = "") -> None:
 
 
 @pytest.mark.parametrize("width", [1280, 390])
-def test_it_is_quiet_and_every_figure_is_seen_without_scrolling_sideways(
+def test_the_page_is_quiet_and_every_figure_is_seen_without_scrolling_sideways(
     seen: Page, made: Made, width: int
 ) -> None:
     seen.size(width)

@@ -16,11 +16,8 @@ from advtrain.errors import Interrupted, RunFailed
 from advtrain.process.signals import interruptible
 from advtrain.store.writer import RunDirectory
 from tests.helpers import kills
-from tests.helpers.mischief import attempts
-from tests.processes.test_stopping import GATED, NET, SIGNALS, Tell, gated, only
-from tests.tasks.test_resume import state
-
-__all__ = ["gated"]  # the fixture
+from tests.helpers.gated_network import GATED, NET, SIGNALS, Tell
+from tests.helpers.run_files import attempts, only_run, state
 
 
 def amid_examples(number: signal.Signals, patch: pytest.MonkeyPatch) -> None:
@@ -59,7 +56,7 @@ def test_ctrl_c_stays_that_where_it_becomes_another_error(
     amid_examples(signal.SIGINT, monkeypatch)  # Python's own KeyboardInterrupt, then a ValueError
     with pytest.raises(KeyboardInterrupt, match=r"^interrupted after epoch 0, saved in"):
         train(load_config(gated, GATED), tmp_path / "runs", device="cpu")
-    assert state(only(tmp_path / "runs"))["state"] == "interrupted"
+    assert state(only_run(tmp_path / "runs"))["state"] == "interrupted"
     run = train(load_config(gated, GATED), tmp_path / "runs", device="cpu").dir
     assert kills.differences(undisturbed, run) == []
     gc.collect()  # the archive, within this test
@@ -74,7 +71,7 @@ def test_an_error_after_a_ctrl_c_that_is_over_is_one(gated: Path, tmp_path: Path
     except KeyboardInterrupt:
         with pytest.raises(RunFailed, match="AssertionError"), interruptible():
             train(load_config(gated, ["model=import:wrong:Net"]), tmp_path / "runs", device="cpu")
-    run = only(tmp_path / "runs")
+    run = only_run(tmp_path / "runs")
     assert state(run)["state"] == "failed" and "Traceback" in (run / "log.txt").read_text()
 
 
@@ -102,7 +99,7 @@ def test_what_has_to_be_said_of_a_stop_is_said(
         train(load_config(gated, GATED), tmp_path / "runs", device="cpu", observer=told)
 
 
-def test_one_more_does_not_undo_that_the_run_is_interrupted(
+def test_a_second_signal_does_not_undo_that_the_run_is_interrupted(
     gated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     set_status = RunDirectory.set_status
@@ -117,7 +114,7 @@ def test_one_more_does_not_undo_that_the_run_is_interrupted(
     told = Tell(signal.SIGTERM, 3)
     with pytest.raises(Interrupted, match=r"^interrupted in epoch 1"), interruptible():
         train(load_config(gated, GATED), tmp_path / "runs", device="cpu", observer=told)
-    assert state(only(tmp_path / "runs"))["state"] == "interrupted"
+    assert state(only_run(tmp_path / "runs"))["state"] == "interrupted"
 
 
 def test_what_has_finished_is_not_interrupted(
@@ -133,7 +130,7 @@ def test_what_has_finished_is_not_interrupted(
     monkeypatch.setattr(RunDirectory, "set_status", disturbed)
     with pytest.raises(Interrupted, match=r"^interrupted after epoch 3"), interruptible():
         train(load_config(gated, GATED), tmp_path / "runs", device="cpu")
-    assert state(only(tmp_path / "runs"))["state"] == "finished"
+    assert state(only_run(tmp_path / "runs"))["state"] == "finished"
 
 
 def test_what_is_ignored_stays_so() -> None:

@@ -10,18 +10,11 @@ from pathlib import Path
 
 from tests.helpers import sweep_kills
 from tests.helpers.command_line import finish, heard, start
-from tests.helpers.mischief import (
-    MISCHIEF,
-    attempts,
-    does,
-    mischief,
-    states,
-    table,
-)
+from tests.helpers.mischief import MISCHIEF, does, states, table
 from tests.helpers.processes import children, gone, wait_until
+from tests.helpers.run_files import attempts
 
 LOGS = "runs/tiny/*/log.txt"
-__all__ = ["mischief"]  # the fixture
 
 
 def test_a_run_that_fails_costs_only_itself(advtrain, mischief: Path) -> None:
@@ -56,14 +49,6 @@ def test_a_run_that_fails_costs_only_itself(advtrain, mischief: Path) -> None:
     assert again.code == 1
     assert again.err.count("failed earlier: ") == 3  # what was cut off is tried again
     assert "2 finished, 3 to train" in again.err
-
-
-def test_fail_fast_stops_at_the_first_failure(advtrain, mischief: Path) -> None:
-    done = advtrain("sweep", mischief, does("raise", "nothing"), "--seeds", "0-3", "--jobs", "1",
-                    "--fail-fast", "--json")  # fmt: skip
-    assert done.code == 1
-    states = [run["state"] for run in json.loads(done.out)["runs"]]
-    assert states.count("failed") == 1 and states.count("queued") >= 6
 
 
 def test_ctrl_c_saves_every_run_and_names_the_command_that_goes_on(
