@@ -1,4 +1,4 @@
-"""The page as a file: whole, escaped, the same each time. Its look in a browser: tests/processes."""
+"""The page as a file: whole, escaped, the same each time. Chromium opens it in tests/processes."""
 
 from __future__ import annotations
 
