@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import importlib.util
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -16,6 +16,8 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from advtrain.config.section import Count, Number
+
+_IN_FULL = 12  # classes whose names are told
 
 
 class Args(BaseModel):
@@ -104,6 +106,12 @@ class DatasetInfo:
     test: int
     torchvision: str = ""
     files: str = ""  # under dataset.root, for those who must bring them by hand
+    named: str = ""  # the classes in their order, where they are more than numbers
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The names of the classes in the order of their labels."""
+        return tuple(self.named.split(", ") if self.named else map(str, range(self.classes)))
 
 
 def _idx(folder: str) -> str:
@@ -122,13 +130,16 @@ DATASETS: dict[str, DatasetInfo] = {
     "fashion_mnist": DatasetInfo(
         "articles of clothing", (1, 28, 28), 10, 60_000, 10_000, "FashionMNIST",
         _idx("FashionMNIST"),
+        "T-shirt, trouser, pullover, dress, coat, sandal, shirt, sneaker, bag, ankle boot",
     ),
     "kmnist": DatasetInfo(
-        "handwritten kuzushiji", (1, 28, 28), 10, 60_000, 10_000, "KMNIST", _idx("KMNIST")
+        "handwritten kuzushiji", (1, 28, 28), 10, 60_000, 10_000, "KMNIST", _idx("KMNIST"),
+        "o, ki, su, tsu, na, ha, ma, ya, re, wo",
     ),
     "cifar10": DatasetInfo(
         "small photographs", (3, 32, 32), 10, 50_000, 10_000, "CIFAR10",
         "cifar-10-python.tar.gz",
+        "airplane, automobile, bird, cat, deer, dog, frog, horse, ship, truck",
     ),
     "cifar100": DatasetInfo(
         "small photographs, fine labels", (3, 32, 32), 100, 50_000, 10_000, "CIFAR100",
@@ -139,6 +150,18 @@ DATASETS: dict[str, DatasetInfo] = {
         "train_32x32.mat, test_32x32.mat",
     ),
 }  # fmt: skip
+
+
+def in_words(classes: Sequence[str]) -> str:
+    """How many classes, and their names."""
+    names = ", ".join(classes) if all_told(classes) else f"{classes[0]} to {classes[-1]}"
+    return f"{len(classes)} classes: {names}"
+
+
+def all_told(classes: Sequence[str]) -> bool:
+    """Whether all are named, and not the first and the last alone."""
+    numbers = [str(label) for label in range(len(classes))]
+    return len(classes) <= _IN_FULL and [*classes] != numbers
 
 
 def known_model(name: str, check_imports: bool = True) -> str:

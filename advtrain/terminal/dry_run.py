@@ -7,7 +7,7 @@ from pathlib import Path
 
 from advtrain.config.checks import cautions
 from advtrain.config.identity import to_yaml
-from advtrain.config.names import DATASETS
+from advtrain.config.names import DATASETS, in_words
 from advtrain.config.objectives import Fgsm, Free, Standard, resolve_alpha
 from advtrain.config.schema import Config
 from advtrain.store.naming import locate
@@ -62,7 +62,8 @@ def _known(config: Config) -> list[str]:
     if (info := DATASETS.get(config.dataset.name)) is None:
         return []
     shape = "x".join(map(str, info.shape))
-    return [f"{info.train} training and {info.test} test images of {shape}, {info.classes} classes"]
+    sizes = f"{info.train} training and {info.test} test images of {shape}"
+    return [sizes, in_words(info.class_names)]
 
 
 def attack_line(config: Config) -> str:

@@ -68,7 +68,15 @@ def test_a_plan_of_what_is_built_in_needs_no_torch(tiny: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert said(done.stdout, "data") == ["1437 training and 360 test images of 1x8x8, 10 classes"]
+    assert said(done.stdout, "data") == [
+        "1437 training and 360 test images of 1x8x8",
+        "10 classes: 0 to 9",
+    ]
+
+
+def test_a_plan_names_the_classes_of_built_in_data(advtrain, tiny: Path) -> None:
+    *_, names = said(advtrain("train", tiny, "dataset=cifar10", "--dry-run").out, "data")
+    assert names.startswith("10 classes: airplane, automobile, bird") and names.endswith("truck")
 
 
 @pytest.mark.parametrize(

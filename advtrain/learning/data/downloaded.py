@@ -19,10 +19,8 @@ from advtrain.config.names import DATASETS, DatasetInfo
 from advtrain.errors import AdvtrainError
 
 
-def downloaded(
-    name: str, root: Path
-) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor], tuple[str, ...]]:
-    """Images (n, c, h, w) and labels (n,) of the training and of the test set; the classes' names.
+def downloaded(name: str, root: Path) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    """Images (n, c, h, w) and labels (n,) of the training and of the test set.
 
     torchvision shows its progress on stderr and checks what it downloads; two processes that
     miss the same files take turns.
@@ -52,11 +50,7 @@ def downloaded(
             f"dataset {name}: not complete under {root}, and the download failed; "
             f"put these files there: {info.files} ({reason})"
         ) from None
-    train, test = (
-        _checked(name, count, part)
-        for count, part in zip((info.train, info.test), parts, strict=True)
-    )
-    return train, test, tuple(getattr(parts[0], "classes", ()))
+    return _checked(name, info.train, parts[0]), _checked(name, info.test, parts[1])
 
 
 def _unpack(root: Path, info: DatasetInfo) -> None:

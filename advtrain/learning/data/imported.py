@@ -19,8 +19,8 @@ _CHANNELS = (1, 3, 4)  # of images that may have them last
 _NAMED = 8  # labels that an error names
 
 
-def imported(dataset: Dataset) -> tuple[Arrays, Arrays, int]:
-    """Training and test arrays of the config's function, and the number of classes.
+def imported(dataset: Dataset) -> tuple[Arrays, Arrays]:
+    """Training and test arrays of the config's function.
 
     It is called as function(train=True | False, **args), with root where it accepts that. Raises
     SettingError about dataset.name for what cannot be trained on.
@@ -40,7 +40,8 @@ def imported(dataset: Dataset) -> tuple[Arrays, Arrays, int]:
         if train[0].shape[1:] != test[0].shape[1:]:
             shapes = " and ".join(str(tuple(images.shape[1:])) for images, _ in (train, test))
             raise ValueError(f"train and test images differ in shape: {shapes}")
-        return train, test, _classes(train[1], test[1])
+        _check_classes(train[1], test[1])
+        return train, test
     except ValueError as error:
         raise SettingError("dataset.name", f"{dataset.name}: {error}") from None
 
@@ -150,21 +151,19 @@ def _labels(labels: Tensor) -> Tensor:
     return labels
 
 
-def _classes(train: Tensor, test: Tensor) -> int:
-    """The number of classes, each of which has training images."""
-    count = int(max(train.max(), test.max())) + 1
+def _check_classes(train: Tensor, test: Tensor) -> None:
+    """ValueError unless there are several classes, each with training images."""
     known = {*train.tolist()}
     if len(known) < 2:
         raise ValueError(f"expected two or more classes, but every training label is {min(known)}")
     if extra := sorted({*test.tolist()} - known):
         raise ValueError(f"test images have label {_some(extra)}, which no training image has")
-    first = range(min(count, len(known) + _NAMED))
+    first = range(min(max(known), len(known) + _NAMED))
     if gaps := [label for label in first if label not in known]:
         raise ValueError(
             f"no training image has label {_some(gaps)}: labels count from 0 without gaps, and "
             f"these go from {min(known)} to {max(known)}; renumber them"
         )
-    return count
 
 
 def _some(labels: list[int]) -> str:

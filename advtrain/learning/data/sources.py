@@ -30,25 +30,20 @@ def load_source(dataset: Dataset) -> Source:
             ) from None
     if dataset.name == "digits":
         train, test = _digits()
-        classes = _numbered(DATASETS["digits"].classes)
     elif dataset.name.startswith("import:"):
-        train, test, count = imported(dataset)
-        classes = _numbered(count)
+        train, test = imported(dataset)
     else:
-        train, test, names = downloaded(dataset.name, Path(dataset.root))
-        classes = names or _numbered(DATASETS[dataset.name].classes)
+        train, test = downloaded(dataset.name, Path(dataset.root))
     digest = hashlib.sha256()
     for images, labels in (train, test):
         digest.update(images.contiguous().numpy().data)
         digest.update(labels.numpy().data)
     channels, height, width = train[0].shape[1:]
-    shape = (channels, height, width)
-    return Source(_resident(*train), _resident(*test), shape, classes, digest.hexdigest())
-
-
-def _numbered(count: int) -> tuple[str, ...]:
-    """The names of classes that have none."""
-    return tuple(map(str, range(count)))
+    known = DATASETS.get(dataset.name)
+    classes = known.class_names if known else tuple(map(str, range(int(train[1].max()) + 1)))
+    return Source(
+        _resident(*train), _resident(*test), (channels, height, width), classes, digest.hexdigest()
+    )
 
 
 def _resident(images: Tensor, labels: Tensor) -> Resident:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-_IN_FULL = 12  # classes; of more the first, the last and the range of their sizes is told
+from advtrain.config.names import all_told, in_words
 
 
 def described(
@@ -15,15 +15,13 @@ def described(
     """Sentences about splits, each given by its name and the label of each of its images."""
     sizes = [f"{len(labels)} {name}" for name, labels in splits.items() if len(labels)]
     first = f"{', '.join(sizes[:-1])} and {sizes[-1]} images of {'x'.join(map(str, shape))}"
-    numbered = list(classes) == [str(label) for label in range(len(classes))]
-    whole = len(classes) <= _IN_FULL and not numbered
-    names = ", ".join(classes) if whole else f"{classes[0]} to {classes[-1]}"
+    whole = all_told(classes)
     counts = [
         f"{_counts(np.bincount(labels, minlength=len(classes)).tolist(), whole)} {name}"
         for name, labels in splits.items()
         if name != "validation"
     ]
-    return [first, f"{len(classes)} classes: {names}; images a class: {', '.join(counts)}"]
+    return [first, f"{in_words(classes)}; images a class: {', '.join(counts)}"]
 
 
 def _counts(counts: list[int], whole: bool) -> str:
