@@ -30,8 +30,10 @@ from advtrain.report.figures.marks import (
     ORACLE,
     START,
     Curve,
+    bad_epochs,
     drawn_curves,
     epochs,
+    judged_epochs,
     marks,
     say_above,
     segments,
@@ -42,6 +44,7 @@ from advtrain.report.figures.shapes import in_words
 from advtrain.report.figures.style import COLOURS, SMALL, figure
 from advtrain.report.figures.ticks import (
     Range,
+    from_zero,
     log_range,
     loss_range,
     set_y,
@@ -50,6 +53,7 @@ from advtrain.report.figures.ticks import (
 from advtrain.report.input.cells import Cell, plain
 from advtrain.report.numbers.over_seeds import SeedBand, band, best, best_epoch, last
 
+_LISTED = 3  # epochs that a legend names one by one
 Reference = tuple[str, NDArray[np.int64], Mapping[str, Floats]]  # name, epochs, columns
 
 
@@ -108,19 +112,17 @@ def _panel(axes: Axes, cell: Cell, kind: str, what: str, reference: Reference | 
 
 
 def _strip(axes: Axes, cell: Cell, column: str) -> None:
-    """The schedule of lr (log) or eps of the run that stands for all."""
-    entry, table = cell.lead, cell.lead.result.table
-    values = entry.columns.get(column)
-    if table is None or values is None or not np.isfinite(values).any():
-        say(axes, "not measured" if table is not None else "no epochs")
+    """The schedule of lr (log) or eps, to the last epoch that a seed reached."""
+    found = band(cell.entries, column)
+    if found is None:
+        say(axes, "not measured" if cell.lead.result.table is not None else "no epochs")
         return
-    log = column == "lr" and bool((values > 0).any())
-    shown = np.where(values > 0, values, np.nan) if log else values
-    line(axes, *gapped(table.epoch, shown), color=COLOURS["ink"], linewidth=1.5, label=column,
+    log = column == "lr" and bool((found.mean > 0).any())
+    shown = np.where(found.mean > 0, found.mean, np.nan) if log else found.mean
+    line(axes, *gapped(found.epoch, shown), color=COLOURS["ink"], linewidth=1.5, label=column,
          drawstyle="steps-mid")  # fmt: skip
     axes.set_label(column)
-    most = float(np.nanmax(shown[np.isfinite(shown)]))
-    set_y(axes, log_range(shown) if log else Range(-0.05 * most, 1.15 * most or 1.0), most=3)
+    set_y(axes, log_range(shown) if log else from_zero(shown), most=3)
     segments(axes, cell)
 
 
@@ -172,15 +174,16 @@ def _keys(cell: Cell, what: str, reference: Reference | None) -> list[Key]:
 
 def _window_keys(cell: Cell, table: Table, what: str) -> list[Key]:
     """The epochs that were judged, segments, and where it was no longer finite."""
-    axes, keys = cell.lead.result.verdict.axes, []
-    if axes["held_out"].epochs:
+    keys, bad = [], bad_epochs(cell)
+    if judged_epochs(cell, "held_out"):
         keys.append(Key(f"judged epochs, {split_of(table)}", fill=COLOURS["window"]))
-    if what == "loss" and axes["train"].epochs and axes["train"].state != "nonfinite":
+    if what == "loss" and judged_epochs(cell, "train"):
         keys.append(Key("judged epochs, train", fill=COLOURS["train"]))
     if len(phases(table).starts) > 1:
         keys.append(Key("new segment", START))
-    if table.bad_epoch is not None and what == "loss":
-        keys.append(Key(f"not finite, epoch {table.bad_epoch}", BAD))
+    if bad and what == "loss":
+        listed = ", ".join(map(str, bad)) if len(bad) <= _LISTED else f"{bad[0]} to {bad[-1]}"
+        keys.append(Key(f"not finite, {'epoch' if len(bad) == 1 else 'epochs'} {listed}", BAD))
     return keys
 
 
@@ -220,9 +223,9 @@ def curves_alt(cell: Cell, reference: Reference | None = None) -> str:
     chance = _chance(table, "acc")
     if chance is not None:
         parts.append(f"Chance is {100 * chance:.3g}%.")
-    held_out = cell.lead.result.verdict.axes["held_out"].epochs
-    if held_out:
-        parts.append(f"The held-out verdict rests on epochs {held_out[0]} to {held_out[1]}.")
+    if held_out := judged_epochs(cell, "held_out"):
+        listed = ", ".join(f"{start} to {stop}" for start, stop in held_out)
+        parts.append(f"The held-out verdict rests on epochs {listed}.")
     if reference:
         parts.append(f"Beside it the reference {plain(reference[0])}.")
     return " ".join(parts)

@@ -36,22 +36,35 @@ ORACLE = _KNOWN | {"marker": "^", "markersize": 7, "markerfacecolor": "none", "z
 
 
 def windows(axes: Axes, cell: Cell, kind: str, what: str) -> None:
-    """The epochs that the verdict looked at, on the panels that it looked at, and the segments."""
-    lead, table = cell.lead, cell.lead.result.table
+    """The epochs that the verdicts looked at, on the panels that they looked at; the segments.
+
+    Seeds that ended at different epochs were judged on different ones: all are marked.
+    """
+    table = cell.lead.result.table
     if table is None:
         return
-    axes_of = lead.result.verdict.axes
     if kind == table.kind:
-        held_out, train = axes_of["held_out"].epochs, axes_of["train"].epochs
-        if held_out:
-            axes.axvspan(held_out[0] - 0.5, held_out[1] + 0.5, facecolor=COLOURS["window"],
+        for first, last in judged_epochs(cell, "held_out"):
+            axes.axvspan(first - 0.5, last + 0.5, facecolor=COLOURS["window"],
                          linewidth=0, zorder=0, label="held-out window")  # fmt: skip
-        if train and what == "loss" and axes_of["train"].state != "nonfinite":
-            axes.axvspan(train[0] - 0.5, train[1] + 0.5, 0, _TRAIN_BAR, facecolor=COLOURS["train"],
+        for first, last in judged_epochs(cell, "train") if what == "loss" else ():
+            axes.axvspan(first - 0.5, last + 0.5, 0, _TRAIN_BAR, facecolor=COLOURS["train"],
                          linewidth=0, zorder=2, label="train window")  # fmt: skip
     segments(axes, cell)
-    if table.bad_epoch is not None and what == "loss":
-        verticals(axes, [float(table.bad_epoch)], "not finite", BAD)
+    if what == "loss":
+        verticals(axes, bad_epochs(cell), "not finite", BAD)
+
+
+def judged_epochs(cell: Cell, axis: str) -> list[tuple[int, int]]:
+    """First and last epoch that an axis was judged on, each pair once, over the seeds."""
+    found = [entry.result.verdict.axes[axis] for entry in cell.entries]
+    return sorted({one.epochs for one in found if one.epochs and one.state != "nonfinite"})
+
+
+def bad_epochs(cell: Cell) -> list[int]:
+    """The epochs in which a seed's loss or weights were first not finite."""
+    tables = [entry.result.table for entry in cell.entries]
+    return sorted({t.bad_epoch for t in tables if t is not None and t.bad_epoch is not None})
 
 
 def segments(axes: Axes, cell: Cell) -> None:
@@ -97,7 +110,7 @@ def drawn_curves(entries: Sequence[Entry], names: Iterable[str]) -> list[Curve]:
 def verticals(axes: Axes, places: Sequence[float], label: str, style: dict[str, Any]) -> None:
     """Lines from bottom to top, all in one."""
     if places:
-        x = np.repeat(places, 3)
+        x = np.repeat(np.array(places, float), 3)
         y = np.tile([0.0, 1.0, np.nan], len(places))
         axes.add_line(Line2D(x, y, transform=axes.get_xaxis_transform(), label=label, zorder=1.2,
                              **style))  # fmt: skip

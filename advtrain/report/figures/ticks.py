@@ -16,6 +16,7 @@ _BEYOND = 4.0  # times the usual height: above it a few values are cut off
 _WIDE = 8.0  # from which on a linear axis would show nothing but the highest values
 _EXPLODED, _DECADES = 25.0, 100.0  # nats that nobody reports; a range for a logarithmic axis
 _LARGEST = 1e300  # of which several times as much is still a number
+_FAR = 1000.0  # heights of a panel outside it
 _FEW = 0.1  # of the values may be cut off
 
 
@@ -57,13 +58,19 @@ def loss_range(columns: Sequence[Floats], entropy: float | None = None) -> Range
 
 def log_range(values: Floats, least: float = 1e-12) -> Range:
     """A logarithmic axis for what is positive, and not smaller than `least` of the highest."""
-    positive = values[np.isfinite(values) & (values > 0)]
+    positive = values[np.isfinite(values) & (values > 0)].clip(1 / _LARGEST, _LARGEST)
     if not len(positive):
         return Range(0, 1)
     low, high = float(positive.min()), float(positive.max())
     low = max(low, high * least)
     edge = max((high / low) ** 0.06, 1.02)
-    return Range(max(low / edge, 1e-300), min(high * edge, 1e300), log=True)
+    return Range(max(low / edge, 1 / _LARGEST), min(high * edge, _LARGEST), log=True)
+
+
+def from_zero(values: Floats) -> Range:
+    """An axis from 0 up, with some room at both ends."""
+    most = min(float(np.nanmax(values)), _LARGEST)
+    return Range(-0.05 * most, 1.15 * most or 1.0)
 
 
 def share_range(columns: Sequence[Floats], floor: float = 0.0) -> Range:
@@ -76,18 +83,40 @@ def share_range(columns: Sequence[Floats], floor: float = 0.0) -> Range:
 
 
 def set_y(axes: Axes, shown: Range, *, percent: bool = False, most: int = 4) -> None:
-    """The range and at most so many ticks of the vertical axis, with a line across at each."""
+    """The range and at most so many ticks of the vertical axis, with a line across at each.
+
+    Curves that are drawn already and leave the range by far end at some distance from it.
+    """
     if shown.log:
         axes.set_yscale("log")
         places = log_ticks(shown.low, shown.high, most)
     else:
         places = linear_ticks(shown.low, shown.high, most)
     axes.set_ylim(shown.low, shown.high)
+    _cut(axes, shown)
     axes.yaxis.set_major_locator(FixedLocator(places))
     axes.yaxis.set_minor_locator(NullLocator())
     labels = [f"{100 * v:.4g}" if percent else f"{v:.4g}" for v in places]
     axes.yaxis.set_major_formatter(FixedFormatter(labels))
     axes.grid(axis="y")
+
+
+def _cut(axes: Axes, shown: Range) -> None:
+    """Move points far outside nearer: as numbers of a drawing they would overflow.
+
+    So far outside that what is inside looks the same, however steep a curve leaves.
+    """
+    low, high = (math.log10(v) if shown.log else v for v in (shown.low, shown.high))
+    far = _FAR * (high - low)
+    low, high = max(low - far, -_LARGEST), min(high + far, _LARGEST)
+    if shown.log:
+        low, high = 10 ** max(low, -300.0), 10 ** min(high, 300.0)
+    for line in axes.get_lines():
+        line.set_ydata(np.clip(np.asarray(line.get_ydata(), float), low, high))
+    for band in axes.collections:
+        for path in band.get_paths():
+            vertices = np.asarray(path.vertices)
+            vertices[:, 1] = vertices[:, 1].clip(low, high)
 
 
 def set_epochs(axes: Axes, first: float, last: float, *, labels: bool) -> None:

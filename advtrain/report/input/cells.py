@@ -43,8 +43,14 @@ class Cell:
 
     @property
     def lead(self) -> Entry:
-        """The entry that stands for all where one has to: the first with epochs."""
-        return next((e for e in self.entries if e.result.table is not None), self.entries[0])
+        """The entry that stands for all where one has to: the first of those that got furthest."""
+        return max(self.entries, key=_last_epoch)
+
+
+def _last_epoch(entry: Entry) -> int:
+    """0 without epochs."""
+    table = entry.result.table
+    return int(table.epoch[-1]) if table is not None and len(table) else 0
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from advtrain.report.numbers.outcome import VERDICTS, of_entry
 
 Moment = Callable[[Entry, str], float | None]
 
+_HUGE = 2.0**500  # a power of two: to divide by it rounds nothing
 FEW = 5  # seeds from which a standard deviation says more than the extremes
 
 
@@ -48,6 +49,8 @@ def band(entries: Sequence[Entry], column: str) -> SeedBand | None:
     values = np.full((len(known), len(epoch)), np.nan)
     for row, (at, found) in zip(values, known, strict=True):
         row[np.searchsorted(epoch, at)] = found
+    scale = _HUGE if np.nanmax(np.abs(values)) > _HUGE else 1.0  # or squares would overflow
+    values /= scale
     mean, low, high = np.nanmean(values, 0), np.nanmin(values, 0), np.nanmax(values, 0)
     count = np.isfinite(values).sum(0)
     few = len(known) < FEW
@@ -55,6 +58,8 @@ def band(entries: Sequence[Entry], column: str) -> SeedBand | None:
         sums = np.nansum((values - mean) ** 2, 0)
         sd = np.sqrt(sums / np.maximum(count - 1, 1))
         low, high = mean - sd, mean + sd
+    most = np.finfo(float).max / scale
+    mean, low, high = (scale * ends.clip(-most, most) for ends in (mean, low, high))
     return SeedBand(epoch, mean, low, high, count, "min-max" if few else "sd")
 
 

@@ -136,7 +136,7 @@ def _means(cell: Mapping[str, Any], columns: Iterable[str]) -> dict[str, Any]:
     """Means over the seeds by epoch; only first and last epoch where none is left out."""
     bands = {name: cell["bands"][name] for name in columns if name in cell["bands"]}
     epochs = sorted({epoch for band in bands.values() for epoch in band["epoch"]})
-    whole = bool(epochs) and epochs == list(range(epochs[0], epochs[-1] + 1))
+    whole = bool(epochs) and epochs[-1] - epochs[0] + 1 == len(epochs)
     means = {}
     for name, band in bands.items():
         at = dict(zip(band["epoch"], band["mean"], strict=True))
