@@ -73,6 +73,8 @@ def prepare(assigned: Assignment, observer: Observer, group: Group = ALONE) -> W
         rows, best = _take_over(parent, session, observer)
     if (path / "part.pt").exists():
         _go_on_within(path / "part.pt", session, observer)
+    if not session.done:  # an older version measured the last row, and that alone, on all images
+        record[provenance.SAME_IMAGES] = True
     now = provenance.session(
         str(where), device_name(where), config.training.precision, config.training.compile,
         group.size,
@@ -192,14 +194,16 @@ def record_of(assigned: Assignment, data: Data) -> dict[str, Any]:
 
 def _lineage(parent: Parent, config: Config) -> dict[str, Any]:
     """What a verdict has to know of the run that this one goes on from."""
-    before = provenance.read(parent.path).get("parent") or {}
+    own = provenance.read(parent.path)
+    before = own.get("parent") or {}
+    last_on_all = parent.finished and not own.get(provenance.SAME_IMAGES)
     trained_on = ("dataset", "attack", "objective", "optimizer")
     return {
         "run": str(parent.path),
         "epoch": parent.epoch,
         "changed": [s for s in trained_on if getattr(config, s) != getattr(parent.config, s)],
-        # The rows taken over that are measured on all images.
-        "whole": [*before.get("whole", []), *([parent.epoch] if parent.finished else [])],
+        # The rows taken over that older versions measured on all images.
+        "whole": [*before.get("whole", []), *([parent.epoch] if last_on_all else [])],
     }
 
 
