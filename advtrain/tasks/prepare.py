@@ -62,7 +62,7 @@ def prepare(assigned: Assignment, observer: Observer, group: Group = ALONE) -> W
     _check_order(config, len(data.train), group, observer)
     record = record_of(assigned, data)
     model = ready_model(config, data, where)
-    record["doubts"] = _said(model, config, data, observer)
+    doubts = model_doubts(model, config, data.shape, data.num_classes, len(data.train))
     session = begin_session(config, data, model, group)
     rows: list[Row] = []
     best = None
@@ -84,6 +84,7 @@ def prepare(assigned: Assignment, observer: Observer, group: Group = ALONE) -> W
     record["sessions"].append(now)
     fixed = fixed_images(data.test, data.shape)
     shown = _shown(fixed, config, path, session.progress.epoch, observer)
+    record["doubts"] = _tell(data, doubts, observer)  # last: a mistake is to be one line
     return Work(session, rows, record, parent, best, fixed, shown)
 
 
@@ -149,14 +150,13 @@ def ready_model(config: Config, data: Data, where: torch.device) -> nn.Module:
     return model
 
 
-def _said(model: nn.Module, config: Config, data: Data, observer: Observer) -> list[str]:
-    """Tell what was loaded, and what about images and network is seldom meant, which is given."""
-    about = model_doubts(model, config, data.shape, data.num_classes, len(data.train))
+def _tell(data: Data, doubts: list[str], observer: Observer) -> list[str]:
+    """Say what was loaded, and warn of what is seldom meant in it and in the network."""
     for text in data.notes:
         observer.note(f"data: {text}")
-    for text in (doubts := [*data.warnings, *about]):
+    for text in (found := [*data.warnings, *doubts]):
         observer.warn(text)
-    return doubts
+    return found
 
 
 def _shown(
