@@ -98,6 +98,21 @@ class EpochRecord:
         return all(math.isfinite(v) for v in self.values() if v is not None)
 
 
+@dataclass(frozen=True)
+class SplitScore:
+    """The last weights on all images of a split: a row of final.csv.
+
+    `split` is val or test, with `ema_` before it for averaged weights.
+    """
+
+    split: str
+    images: int
+    clean_loss: float
+    clean_acc: float
+    robust_loss: float
+    robust_acc: float
+
+
 COLUMNS = tuple(f.name for f in fields(EpochRecord))
 INTEGERS = ("epoch", "step")
 TIMES = ("images_per_second", "seconds")  # the columns that differ between equal runs

@@ -197,14 +197,15 @@ class Evaluation(Section):
         1, description="epochs between measurements on val and test; the last is always measured"
     )
     size: Annotated[Count, Field(ge=1)] = Field(
-        1000, description="images of val and of test before the last row, which takes all"
+        1000,
+        description="images of val and of test that every epoch is measured on",
     )
     diagnostics: bool = Field(
         True, description="what the verdict's inner axis needs: twice the steps, the stationary "
         "condition, and the training attack on a few training images",
     )  # fmt: skip
     eps: list[Annotated[Number, Field(ge=0)]] = Field(
-        [], description="radii at which the last row's robust accuracy is also measured"
+        [], description="radii at which the robust accuracy of the last weights is also measured"
     )
 
 

@@ -54,7 +54,7 @@ def train_epochs(session: Session, hooks: Hooks) -> Iterator[EpochRecord]:
             measure(session, panel, record)
             if not session.done and (reason := session.group.agreed(hooks.hopeless(record))):
                 session.progress.stopped = reason
-                measure(session, panel, record)  # now on all images
+                measure(session, panel, record)  # the last row, so with every column
         else:
             session.progress.stopped = "nonfinite"
         record.seconds = time.perf_counter() - began

@@ -19,7 +19,7 @@ class Parent:
     path: Path
     epoch: int
     config: Config
-    finished: bool  # with a last row that is measured on all images
+    finished: bool
 
     @property
     def name(self) -> str:

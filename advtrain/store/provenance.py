@@ -17,6 +17,7 @@ from advtrain.config.json_file import read_object
 from advtrain.errors import AdvtrainError
 
 _PACKAGES = ("advtrain", "torch", "torchvision", "numpy", "pandas", "scikit-learn")
+SAME_IMAGES = "rows_on_the_same_images"  # a key; runs of older versions lack it
 _LONGEST_DIFF = 200_000  # characters
 
 

@@ -13,6 +13,7 @@ from advtrain.config.load import load_config
 from advtrain.config.schema import Config
 from advtrain.errors import AdvtrainError
 from advtrain.records import EpochRecord
+from advtrain.store.final_csv import read_final
 from advtrain.store.metrics import read_frame, read_records
 from advtrain.store.run_status import Status, read_status
 
@@ -61,6 +62,10 @@ class Run:
             "state": status.state,
             "epochs": status.epoch,
             "last": self.last,
+            "final": {
+                score.split: {k: v for k, v in asdict(score).items() if k != "split"}
+                for score in read_final(self.dir).values()
+            },
             "verdict": self.verdict,
         }
 

@@ -13,6 +13,7 @@ from advtrain.config.json_file import read_object
 from advtrain.diagnosis import rules
 from advtrain.diagnosis.verdict import AXES, unjudged
 from advtrain.errors import AdvtrainError
+from advtrain.store.final_csv import read_final
 from advtrain.store.run_status import read_status
 from advtrain.sweep.plan import Planned
 from advtrain.tasks.diagnose import diagnose_run
@@ -33,7 +34,7 @@ class Outcome:
     headline: str = ""
     axes: dict[str, str] = field(default_factory=dict)  # their states
     best: float | None = None  # test robust accuracy in the epoch best on validation
-    last: float | None = None  # the latest one measured
+    last: float | None = None  # on all images once finished, else the latest measured
     seconds: float = 0.0  # of all epochs
 
     @property
@@ -52,6 +53,7 @@ def outcome(run: Planned) -> Outcome:
     status = read_status(run.path)
     if status is None:
         return Outcome(epochs=run.config.training.epochs)
+    final = read_final(run.path).get("test")
     best, last, seconds = _figures(run.path / "metrics.csv", status.epoch, status.best_epoch)
     verdict = _verdict(run.path) if status.state == "finished" else {}
     axes = verdict.get("axes", {})
@@ -67,7 +69,7 @@ def outcome(run: Planned) -> Outcome:
         headline=str(verdict.get("headline", "")),
         axes={name: str(axes.get(name, {}).get("state", "")) for name in AXES},
         best=best,
-        last=last,
+        last=final.robust_acc if final else last,
         seconds=seconds,
     )
 

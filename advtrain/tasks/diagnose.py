@@ -162,10 +162,12 @@ def table_of_run(
     images, size = _count(labels.get("test_images")), config.evaluation.size
     carried = _count(parent.get("epoch")) or 0
     whole: list[int] = []
-    if images and images > size:  # the last row is measured on all, and so were the parents'
-        whole = [config.training.epochs, *_counts(parent.get("whole", [carried]))]
-        if status.stopped not in ("", "nonfinite"):
-            whole.append(status.epoch)
+    if images and images > size:
+        whole = _counts(parent.get("whole", [carried]))
+        if not provenance.get("rows_on_the_same_images"):  # the last row of older versions
+            whole.append(config.training.epochs)
+            if status.stopped not in ("", "nonfinite"):
+                whole.append(status.epoch)
     return Table(
         curves.epoch,
         curves.columns,

@@ -196,7 +196,7 @@ def _stages(work: _Work, eps: float) -> list[AttackStage]:
     own, asked = EvaluatingAttack.of(work.config, eps), work.request
     stages = [
         clean_stage(work.model),
-        # On all images, as after each epoch: of the last weights it gives test_robust_acc.
+        # On all images, as after each epoch: of the last weights it repeats final.csv.
         pgd_stage(work.model, own),
         pgd_stage(work.model, asked.pgd(own.ball), after="clean"),
     ]

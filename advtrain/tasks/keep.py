@@ -6,12 +6,13 @@ import json
 import shlex
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 from advtrain.config.identity import to_yaml
 from advtrain.diagnosis.verdict import Verdict, diagnose
 from advtrain.learning.measuring.image_examples import attacked
-from advtrain.records import COLUMNS, EpochRecord, Row
-from advtrain.store import checkpoint, examples_npz, provenance
+from advtrain.records import COLUMNS, EpochRecord, Row, SplitScore
+from advtrain.store import checkpoint, examples_npz, final_csv, provenance
 from advtrain.store.csv_cells import Cells
 from advtrain.store.epoch_csv import curves_in
 from advtrain.store.files import to_csv
@@ -50,12 +51,21 @@ def keep_epoch(work: Work, directory: RunDirectory, record: EpochRecord) -> None
     directory.log(record.line(of.config.training.epochs))
 
 
-def keep_end(work: Work, directory: RunDirectory, curve: list[Row]) -> None:
-    """The verdict, and that the run is finished; `curve` has the rows of curve_eps.csv."""
+class End(NamedTuple):
+    """What is measured of the last weights: rows of final.csv and of curve_eps.csv."""
+
+    splits: list[SplitScore]
+    curve: list[tuple[float, float, float, int]]
+
+
+def keep_end(work: Work, directory: RunDirectory, end: End) -> None:
+    """What the last weights come to, the verdict, and that the run is finished."""
     progress = work.session.progress
     directory.remove("part.pt")  # of an epoch that ended as not finite, or just before a kill
-    if curve:
-        directory.write("curve_eps.csv", to_csv(CURVE_COLUMNS, curve))
+    if end.splits:
+        directory.write(final_csv.FILE, final_csv.to_bytes(end.splits))
+    if end.curve:
+        directory.write("curve_eps.csv", to_csv(CURVE_COLUMNS, end.curve))
     if progress.stopped == "nonfinite":
         directory.set_status(bad_epoch=progress.epoch, bad_batch=progress.bad_batch)
     directory.set_status(stopped=progress.stopped)  # it tells which rows are measured alike

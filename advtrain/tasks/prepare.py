@@ -62,7 +62,7 @@ def prepare(assigned: Assignment, observer: Observer, group: Group = ALONE) -> W
     _check_order(config, len(data.train), group, observer)
     record = record_of(assigned, data)
     model = ready_model(config, data, where)
-    record["doubts"] = _said(model, config, data, observer)
+    doubts = model_doubts(model, config, data.shape, data.num_classes, len(data.train))
     session = begin_session(config, data, model, group)
     rows: list[Row] = []
     best = None
@@ -73,6 +73,8 @@ def prepare(assigned: Assignment, observer: Observer, group: Group = ALONE) -> W
         rows, best = _take_over(parent, session, observer)
     if (path / "part.pt").exists():
         _go_on_within(path / "part.pt", session, observer)
+    if not session.done:  # an older version measured the last row, and that alone, on all images
+        record[provenance.SAME_IMAGES] = True
     now = provenance.session(
         str(where), device_name(where), config.training.precision, config.training.compile,
         group.size,
@@ -82,6 +84,7 @@ def prepare(assigned: Assignment, observer: Observer, group: Group = ALONE) -> W
     record["sessions"].append(now)
     fixed = fixed_images(data.test, data.shape)
     shown = _shown(fixed, config, path, session.progress.epoch, observer)
+    record["doubts"] = _tell(data, doubts, observer)  # last: a mistake is to be one line
     return Work(session, rows, record, parent, best, fixed, shown)
 
 
@@ -147,14 +150,13 @@ def ready_model(config: Config, data: Data, where: torch.device) -> nn.Module:
     return model
 
 
-def _said(model: nn.Module, config: Config, data: Data, observer: Observer) -> list[str]:
-    """Tell what was loaded, and what about images and network is seldom meant, which is given."""
-    about = model_doubts(model, config, data.shape, data.num_classes, len(data.train))
+def _tell(data: Data, doubts: list[str], observer: Observer) -> list[str]:
+    """Say what was loaded, and warn of what is seldom meant in it and in the network."""
     for text in data.notes:
         observer.note(f"data: {text}")
-    for text in (doubts := [*data.warnings, *about]):
+    for text in (found := [*data.warnings, *doubts]):
         observer.warn(text)
-    return doubts
+    return found
 
 
 def _shown(
@@ -192,14 +194,16 @@ def record_of(assigned: Assignment, data: Data) -> dict[str, Any]:
 
 def _lineage(parent: Parent, config: Config) -> dict[str, Any]:
     """What a verdict has to know of the run that this one goes on from."""
-    before = provenance.read(parent.path).get("parent") or {}
+    own = provenance.read(parent.path)
+    before = own.get("parent") or {}
+    last_on_all = parent.finished and not own.get(provenance.SAME_IMAGES)
     trained_on = ("dataset", "attack", "objective", "optimizer")
     return {
         "run": str(parent.path),
         "epoch": parent.epoch,
         "changed": [s for s in trained_on if getattr(config, s) != getattr(parent.config, s)],
-        # The rows taken over that are measured on all images.
-        "whole": [*before.get("whole", []), *([parent.epoch] if parent.finished else [])],
+        # The rows taken over that older versions measured on all images.
+        "whole": [*before.get("whole", []), *([parent.epoch] if last_on_all else [])],
     }
 
 

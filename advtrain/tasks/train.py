@@ -16,16 +16,15 @@ from advtrain.learning.distributed.group import Group
 from advtrain.learning.distributed.group import joined as joined  # these also for the command line
 from advtrain.learning.distributed.group import noticing as noticing
 from advtrain.learning.loop import train_epochs
-from advtrain.learning.measuring.measure import curve
+from advtrain.learning.measuring.measure import curve, measure_at_the_end
 from advtrain.learning.streams import preserved
 from advtrain.process.observer import Observer
 from advtrain.process.signals import deferred
-from advtrain.records import Row
 from advtrain.store.naming import locate
 from advtrain.store.reader import Run
 from advtrain.store.run_status import Status, is_run, read_status
 from advtrain.store.writer import RunDirectory, hold, outcome_in
-from advtrain.tasks.keep import keep_beginning, keep_end, keep_epoch
+from advtrain.tasks.keep import End, keep_beginning, keep_end, keep_epoch
 from advtrain.tasks.mid_epoch import Following, Leading
 from advtrain.tasks.prepare import Assignment, Work, prepare, record_of
 
@@ -103,7 +102,7 @@ def _train(work: Work, directory: RunDirectory, observer: Observer) -> None:
     if progress.stopped == "nonfinite":
         where = f"epoch {progress.epoch}, batch {progress.bad_batch}"
         observer.warn(f"a loss or weight was not finite in {where}: the run ends here")
-    keep_end(work, directory, _curve(work))
+    keep_end(work, directory, _end(work))
 
 
 def _follow(assigned: Assignment, group: Group) -> None:
@@ -121,7 +120,7 @@ def _follow(assigned: Assignment, group: Group) -> None:
         group.meet()
         for _ in train_epochs(work.session, Following()):
             pass
-        _curve(work)
+        _end(work)
 
 
 def _beginning(work: Work) -> tuple[str, int]:
@@ -133,10 +132,8 @@ def _finished(status: Status | None) -> bool:
     return status is not None and status.state == "finished"
 
 
-def _curve(work: Work) -> list[Row]:
-    """Robust accuracy at the radii of `evaluation.eps`, if there are any."""
-    of = work.session
-    if not of.config.evaluation.eps or of.progress.stopped == "nonfinite":
-        return []
-    points = curve(of.model, of.data.test, of.config, of.group)
-    return [[repr(value) for value in point] for point in points]
+def _end(work: Work) -> End:
+    """The last weights on all images of each split, and at the radii of `evaluation.eps`."""
+    if work.session.progress.stopped == "nonfinite":
+        return End([], [])
+    return End(measure_at_the_end(work.session), curve(work.session))

@@ -23,6 +23,7 @@ from advtrain.config.load import load_config
 from advtrain.config.schema import Config
 from advtrain.process.observer import Observer
 from advtrain.records import EpochRecord, Row
+from advtrain.store.final_csv import read_final
 from advtrain.store.metrics import read_records
 from advtrain.store.reader import Run
 from advtrain.terminal.answer import print_verdict
@@ -169,10 +170,14 @@ def summary(run: Run, console: Console) -> None:
     if any(row.test_robust_acc is not None for row in rows):
         console.print(charts(rows, console))
         attack = f"PGD-{config.evaluation.steps}, {config.attack.norm}, eps {config.attack.eps:.4g}"
-        console.print(f"test after epoch {rows[-1].epoch}: {_scores(rows[-1])} ({attack})")
+        final = read_final(run.dir).get("test")
+        if final:
+            attack += f", all {final.images:,} images"
+        shown = _scores(final.clean_acc, final.robust_acc) if final else _scores_of(rows[-1])
+        console.print(f"test after epoch {rows[-1].epoch}: {shown} ({attack})")
     best = next((row for row in rows if row.epoch == status.best_epoch), None)
     if best:
-        console.print(f"best on validation after epoch {best.epoch}: test {_scores(best)}")
+        console.print(f"best on validation after epoch {best.epoch}: test {_scores_of(best)}")
     text = f"{status.state} after {status.epoch} of {status.epochs} epochs"
     if status.stopped == "early_stopping":
         text += ": validation improved no more"
@@ -187,12 +192,13 @@ def summary(run: Run, console: Console) -> None:
     console.print(str(run.dir), markup=False, soft_wrap=True)
 
 
-def _scores(record: EpochRecord) -> str:
-    parts = [
-        f"{kind} {acc:.1%}"
-        for kind, acc in (("clean", record.test_clean_acc), ("robust", record.test_robust_acc))
-        if acc is not None
-    ]
+def _scores_of(record: EpochRecord) -> str:
+    return _scores(record.test_clean_acc, record.test_robust_acc)
+
+
+def _scores(clean: float | None, robust: float | None) -> str:
+    measured = (("clean", clean), ("robust", robust))
+    parts = [f"{kind} {acc:.1%}" for kind, acc in measured if acc is not None]
     return ", ".join(parts) or "not measured"
 
 

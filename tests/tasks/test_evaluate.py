@@ -59,18 +59,18 @@ def test_pgd_of_norm_l2_finds_it_too(advtrain, tmp_path: Path) -> None:
     assert accuracies(run) == {"clean": 1, "pgd-5-1": 0.25, "pgd-50-10": 0.25}
 
 
-def test_the_runs_own_attack_repeats_its_last_row(advtrain, tiny: Path, tmp_path: Path) -> None:
+def test_the_runs_own_attack_repeats_its_final_score(advtrain, tiny: Path, tmp_path: Path) -> None:
     advtrain("train", tiny, "training.epochs=2", "attack.restarts=2", "--quiet")
     (run,) = tmp_path.glob("runs/tiny/*")
     status = (run / "status.json").read_bytes()
     state = torch.get_rng_state()
     done = advtrain("evaluate", run, "--checkpoint", "last", "--steps", 4, "--restarts", 3)
     assert done.code == 0, done.err
-    last = pd.read_csv(run / "metrics.csv").iloc[-1]
+    final = pd.read_csv(run / "final.csv").set_index("split").loc["test"]
     found = accuracies(run)
-    assert found["clean"] == last.test_clean_acc
-    assert found["pgd-2-2"] == last.test_robust_acc
-    assert 0 < found["pgd-4-3"] <= last.test_robust_acc
+    assert found["clean"] == final.clean_acc
+    assert found["pgd-2-2"] == final.robust_acc
+    assert 0 < found["pgd-4-3"] <= final.robust_acc
     assert {row["epoch"] for row in table(run)} == {"2"}
     assert (run / "status.json").read_bytes() == status
     assert torch.equal(torch.get_rng_state(), state)

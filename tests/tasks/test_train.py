@@ -14,7 +14,7 @@ from advtrain.records import COLUMNS
 from tests.helpers.command_line import Done
 from tests.helpers.run_files import same_training
 
-RESULT = {"run_dir", "state", "epochs", "last", "verdict"}
+RESULT = {"run_dir", "state", "epochs", "last", "final", "verdict"}
 
 
 def test_a_run_leaves_every_file_the_design_names(advtrain, tiny: Path, tmp_path: Path) -> None:
@@ -24,7 +24,7 @@ def test_a_run_leaves_every_file_the_design_names(advtrain, tiny: Path, tmp_path
     files = {p.name for p in run.iterdir() if not p.name.startswith(".")}
     assert files == {
         "config.yaml", "status.json", "metrics.csv", "provenance.json",
-        "last.pt", "best.pt", "log.txt", "verdict.json", "examples.npz",
+        "last.pt", "best.pt", "log.txt", "verdict.json", "examples.npz", "final.csv",
     }  # fmt: skip
     metrics = pd.read_csv(run / "metrics.csv")
     assert tuple(metrics.columns) == COLUMNS
@@ -68,8 +68,7 @@ def test_evaluating_less_often_changes_no_training_column(tiny: Path, tmp_path: 
     for column in ("step", "lr", "eps", "grad_norm", "weight_norm"):
         assert often.metrics[column].tolist() == seldom.metrics[column].tolist()
     assert seldom.metrics.test_robust_acc.notna().tolist() == [False] * 4 + [True]
-    last = ["test_robust_acc", "test_robust_loss", "test_fgsm_acc", "val_robust_loss"]
-    assert often.metrics[last].iloc[-1].tolist() == seldom.metrics[last].iloc[-1].tolist()
+    assert (often.dir / "final.csv").read_text() == (seldom.dir / "final.csv").read_text()
 
 
 def test_the_run_repeats_from_its_own_config(advtrain, tiny: Path, tmp_path: Path) -> None:
@@ -94,15 +93,14 @@ def test_a_run_that_diverges_is_a_finding(advtrain, tiny: Path, tmp_path: Path) 
     assert "in epoch 1 of 3, batch 2: a loss or weight was not finite" in shown
 
 
-def test_early_stopping_ends_with_a_whole_evaluation(advtrain, tiny: Path) -> None:
+def test_a_run_that_stops_early_is_measured_on_all_images(advtrain, tiny: Path) -> None:
     keys = ["epochs=50", "early_stopping=2", "lr=1e-9", "size=7"]
     result = json.loads(advtrain("train", tiny, *keys, "--json").out)
     status = json.loads((Path(result["run_dir"]) / "status.json").read_text())
     assert status["stopped"] == "early_stopping" and result["epochs"] < 50
-    # 360 test images: the accuracy is a multiple of 1/360, not of 1/7
-    assert (result["last"]["test_clean_acc"] * 360) == pytest.approx(
-        round(result["last"]["test_clean_acc"] * 360)
-    )
+    assert result["final"]["test"]["images"] == 360
+    hits = result["last"]["test_clean_acc"] * 7
+    assert hits == pytest.approx(round(hits)), "the last row is on 7 images, as the others are"
 
 
 def test_without_validation_there_is_no_best(advtrain, tiny: Path) -> None:
@@ -129,8 +127,8 @@ def test_kept_checkpoints_and_the_curve_over_eps_are_written(advtrain, tiny: Pat
     assert [p.name for p in sorted(run.glob("epoch*.pt"))] == ["epoch00002.pt"]
     curve = pd.read_csv(run / "curve_eps.csv")
     assert curve.robust_acc.is_monotonic_decreasing
-    assert curve.robust_acc[0] == result["last"]["test_clean_acc"]
-    assert curve.robust_acc[1] == result["last"]["test_robust_acc"]
+    assert curve.robust_acc[0] == result["final"]["test"]["clean_acc"]
+    assert curve.robust_acc[1] == result["final"]["test"]["robust_acc"]
     assert (curve.images == 360).all()
 
 

@@ -8,30 +8,26 @@ from functools import partial
 import torch
 from torch import nn
 
-from advtrain.config.schema import Config
 from advtrain.learning.attacks.evaluating import EvaluatingAttack
 from advtrain.learning.data.images import Images
 from advtrain.learning.data.splits import Data
 from advtrain.learning.data.stratify import stratified
-from advtrain.learning.distributed.group import ALONE, Group
 from advtrain.learning.measuring.probe import IMAGES, probe
 from advtrain.learning.measuring.score import Score, clean_score, evaluate
 from advtrain.learning.session import Session
-from advtrain.records import EpochRecord
+from advtrain.records import EpochRecord, SplitScore
 
 _TRAIN_IMAGES = 1000  # of the training set, for its clean loss
 
 
 @dataclass(frozen=True)
 class Panel:
-    """The fixed images that every epoch is measured on, and the whole splits for the last row."""
+    """The fixed images that every epoch is measured on."""
 
     train: Images
     probe: Images
     val: Images | None
     test: Images
-    whole_val: Images | None
-    whole_test: Images
 
 
 def make_panel(data: Data, size: int) -> Panel:
@@ -48,15 +44,13 @@ def make_panel(data: Data, size: int) -> Panel:
         probe=part(train, IMAGES),
         val=part(data.val, size) if data.val is not None else None,
         test=part(data.test, size),
-        whole_val=data.val,
-        whole_test=data.test,
     )
 
 
 def measure(session: Session, panel: Panel, record: EpochRecord) -> None:
     """Fill the record's evaluation columns; update the progress from those of validation.
 
-    A run that has come to its end is measured as in its last row. Averaged weights have columns of
+    The last epoch is measured whatever `evaluation.every` says. Averaged weights have columns of
     their own and decide nothing. The processes of a group share the images and find the same.
     """
     config, group = session.config, session.group
@@ -67,19 +61,14 @@ def measure(session: Session, panel: Panel, record: EpochRecord) -> None:
     if panel.val is not None:
         _into(record, "val", score(session.model, panel.val))
         validate(session, record)
-        # The best epoch is chosen on the same images throughout; the last row shows all.
-        if session.done and panel.whole_val is not None and len(panel.whole_val) > len(panel.val):
-            _into(record, "val", score(session.model, panel.whole_val))
-    test = panel.whole_test if session.done else panel.test
     more = config.evaluation.diagnostics
-    _into(record, "test", score(session.model, test, fgsm=True, doubled=more))
+    _into(record, "test", score(session.model, panel.test, fgsm=True, doubled=more))
     if more and config.objective.name != "standard":
         probe(session.model, panel.probe, config, record)
     if session.average is not None:
-        _into(record, "ema_test", score(session.average, test))
-        if panel.val is not None and panel.whole_val is not None:
-            val = panel.whole_val if session.done else panel.val
-            _into(record, "ema_val", score(session.average, val))
+        _into(record, "ema_test", score(session.average, panel.test))
+        if panel.val is not None:
+            _into(record, "ema_val", score(session.average, panel.val))
 
 
 def validate(session: Session, record: EpochRecord) -> None:
@@ -95,13 +84,29 @@ def validate(session: Session, record: EpochRecord) -> None:
         progress.stopped = "early_stopping"
 
 
-def curve(
-    model: nn.Module, images: Images, config: Config, group: Group = ALONE
-) -> list[tuple[float, float, float, int]]:
-    """For each of `evaluation.eps`: eps, robust loss, robust accuracy, number of images."""
-    points = []
-    for eps in config.evaluation.eps:
-        score = evaluate(model, images, EvaluatingAttack.of(config, eps), group=group)
+def measure_at_the_end(session: Session) -> list[SplitScore]:
+    """The last weights, and their average, on all images of each held-out split."""
+    attack, data = EvaluatingAttack.of(session.config), session.data
+    splits = [(name, part) for name, part in (("val", data.val), ("test", data.test)) if part]
+    found = []
+    for prefix, model in (("", session.model), ("ema_", session.average)):
+        for split, images in splits:
+            if model is None:
+                continue
+            score = evaluate(model, images, attack, group=session.group)
+            found.append(
+                SplitScore(f"{prefix}{split}", len(images), score.clean_loss, score.clean_acc,
+                           score.robust_loss, score.robust_acc)
+            )  # fmt: skip
+    return found
+
+
+def curve(session: Session) -> list[tuple[float, float, float, int]]:
+    """For each of `evaluation.eps`: eps, robust loss, robust accuracy, number of test images."""
+    images, points = session.data.test, []
+    for eps in session.config.evaluation.eps:
+        attack = EvaluatingAttack.of(session.config, eps)
+        score = evaluate(session.model, images, attack, group=session.group)
         points.append((eps, score.robust_loss, score.robust_acc, len(images)))
     return points
 

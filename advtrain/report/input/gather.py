@@ -16,6 +16,7 @@ from advtrain.diagnosis.verdict import unjudged
 from advtrain.errors import AdvtrainError
 from advtrain.report.input.evaluations import evaluations_of
 from advtrain.store.evaluation_csv import EvaluationRow
+from advtrain.store.final_csv import read_final
 from advtrain.store.metrics import CURVE_COLUMNS
 from advtrain.store.reader import RunFiles, read_files
 from advtrain.store.run_status import is_run
@@ -44,6 +45,7 @@ class Entry:
     values: Mapping[str, str] = field(default_factory=dict)
     seed: int | None = None
     best_epoch: int | None = None  # on validation
+    final: Mapping[str, float] = field(default_factory=dict)  # by column, on all images
     columns: Mapping[str, Floats] = field(default_factory=dict)
     curve_eps: tuple[tuple[float, float, float, int], ...] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
@@ -162,12 +164,22 @@ def entry_of(result: Diagnosis) -> Entry:
         values=_values(config) if config else {},
         seed=config.seed if config else None,
         best_epoch=status.best_epoch or None if status else None,
+        final=_final(path),
         columns=columns,
         curve_eps=tuple(_curve_eps(path / "curve_eps.csv")),
         provenance=files.provenance,
         evaluations=evaluations,
         notes=notes,
     )
+
+
+def _final(path: Path) -> dict[str, float]:
+    """The figures of the last weights on all images, named as the columns of metrics.csv."""
+    return {
+        f"{score.split}_{name}": getattr(score, name)
+        for score in read_final(path).values()
+        for name in ("clean_loss", "clean_acc", "robust_loss", "robust_acc")
+    }
 
 
 def _waits(files: RunFiles) -> bool:

@@ -98,9 +98,14 @@ def over(entries: Sequence[Entry], moment: Moment, column: str) -> Summary:
 
 
 def final(entry: Entry, column: str) -> float | None:
-    """The last epoch's value; None where that was not finite, whatever came before it."""
+    """The last weights' value on all images where that is known, else in the last epoch.
+
+    None where the last epoch was not finite, whatever came before it.
+    """
     table = entry.result.table
-    return None if table is None or table.bad_epoch is not None else last(entry, column)
+    if table is None or table.bad_epoch is not None:
+        return None
+    return entry.final[column] if column in entry.final else last(entry, column)
 
 
 def last(entry: Entry, column: str) -> float | None:
