@@ -64,9 +64,9 @@ FOLDERS = {
 }
 # The few modules of rooms without torch that compute tensors.
 WITH_TORCH = {
-    *("store.checkpoint", "store.provenance", "store.weights"),
+    *("store.checkpoint", "store.weights"),
     *("tasks.train", "tasks.prepare", "tasks.mid_epoch", "tasks.keep", "tasks.evaluate"),
-    "tasks.rehearsal",
+    *("tasks.rehearsal", "tasks.checksums"),
 }
 
 

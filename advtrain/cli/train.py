@@ -24,6 +24,7 @@ from advtrain.process.signals import interruptible, noted
 
 if TYPE_CHECKING:  # pydantic, which --help need not wait for
     from advtrain.config.schema import Config as Experiment
+    from advtrain.store.parent import Parent
 
 
 def train(
@@ -70,6 +71,7 @@ def _print(
     from advtrain.config.load import load_config, located
     from advtrain.process.devices import check_device
     from advtrain.store.naming import locate
+    from advtrain.store.same_code import check_code
     from advtrain.terminal.dry_run import print_plan, print_resolved
 
     check_device(device)
@@ -78,12 +80,16 @@ def _print(
         if whole:
             print_resolved(loaded, runs_dir, from_run)
         else:
-            locate(loaded, runs_dir, from_run)  # may fail, and need not wait for torch
-            found = _rehearsed(loaded)
-            print_plan(loaded, runs_dir, from_run, resume.value, *found)
+            path, _, parent = locate(loaded, runs_dir, from_run)
+            untold: list[str] = []
+            check_code(loaded, path, parent, untold.append)
+            notes, warnings = _rehearsed(loaded, path, parent)
+            print_plan(loaded, runs_dir, from_run, resume.value, notes, [*untold, *warnings])
 
 
-def _rehearsed(config: Experiment) -> tuple[list[str], list[str]]:
+def _rehearsed(
+    config: Experiment, path: Path, parent: Parent | None
+) -> tuple[list[str], list[str]]:
     """Notes and warnings about data and model; where both are built in none, and no torch."""
     from advtrain.config.names import DATASETS, MODELS
 
@@ -91,7 +97,7 @@ def _rehearsed(config: Experiment) -> tuple[list[str], list[str]]:
         return [], []
     from advtrain.tasks.rehearsal import rehearse
 
-    return rehearse(config)
+    return rehearse(config, path, parent)
 
 
 def _lead(

@@ -53,13 +53,16 @@ def recipe(config: Config) -> dict[str, Any]:
 
 def _digest(weights: str) -> str:
     try:
-        return _sha256(Path(weights).absolute())
+        file = Path(weights).absolute()
+        stat = file.stat()
+        return _sha256(file, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
     except OSError as error:
         raise SettingError("model.weights", f"{weights}: {error.strerror}") from None
 
 
 @cache
-def _sha256(file: Path) -> str:
+def _sha256(file: Path, *_: int) -> str:
+    """Of a file as it was at these times; a sweep asks for each of its runs."""
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 

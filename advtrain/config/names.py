@@ -210,7 +210,22 @@ def check_import(name: str) -> None:
         raise ValueError(f"no module {module!r} in the config's folder or on the Python path")
 
 
+def module_of(name: str) -> str:
+    """The module of `import:package.module:attribute`."""
+    return name.removeprefix("import:").partition(":")[0]
+
+
+_FOLDERS: set[str] = set()  # that were made importable
+
+
 def make_importable(folder: Path) -> None:
-    """Let `import:` find modules beside the config; installed packages go first."""
-    if str(folder.resolve()) not in sys.path:
-        sys.path.append(str(folder.resolve()))
+    """Let `import:` find modules beside the config; installed packages go first.
+
+    Of several configs' folders the latest goes before the others.
+    """
+    place = str(folder.resolve())
+    if place in sys.path and place not in _FOLDERS:
+        return
+    _FOLDERS.add(place)
+    others = [each for each in sys.path if each in _FOLDERS and each != place]
+    sys.path[:] = [*(each for each in sys.path if each not in _FOLDERS), place, *others]

@@ -37,6 +37,7 @@ from advtrain.config.optimization import (
 from advtrain.config.places import Places
 from advtrain.config.section import Count, Number, Section, Text
 from advtrain.config.slurm import Slurm
+from advtrain.config.source_files import Code
 
 
 class Model(Section):
@@ -219,6 +220,8 @@ class Origin:
     folder: Path = field(compare=False)
     overrides: tuple[str, ...] = field(default=(), compare=False)
     places: Places | None = field(default=None, compare=False)  # None if made in Python
+    # What is behind its `import:` names when a sweep began; else what is there now counts.
+    code: Code | None = field(default=None, compare=False)
 
 
 class Config(Section):
@@ -253,6 +256,15 @@ class Config(Section):
     def origin(self) -> Origin:
         """Set by `load_config`; a config made in Python comes from the current folder."""
         return self._origin or Origin(Path.cwd())
+
+    @property
+    def imports(self) -> dict[str, str]:
+        """Its `import:` names, by key: `model.name`, `dataset.name`."""
+        names = {
+            f"{key}.name": getattr(getattr(self, key), "name", "")
+            for key in type(self).model_fields
+        }
+        return {key: name for key, name in names.items() if name.startswith("import:")}
 
     @property
     def single_step(self) -> bool:

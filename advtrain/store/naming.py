@@ -55,6 +55,22 @@ def directories(folder: Path) -> dict[str, str]:
     return {match[0]: name for name in names if (match := _ENDING.search(name))}
 
 
+def other_seeds(
+    config: Config, folder: Path, parent: Parent | None, known: Mapping[str, str] | None = None
+) -> list[Path]:
+    """The runs in a folder that differ from the config's by their seed alone.
+
+    `known` is the folder's `directories`, for those who ask for many configs.
+    """
+    known = directories(folder) if known is None else known
+    found = []
+    for seed in {int(ending.split("-")[1].removeprefix("s")) for ending in known} - {config.seed}:
+        seeded = config.model_copy(update={"seed": seed})
+        name = known.get(f"-s{seed}-{identity(seeded, parent.name if parent else None)}")
+        found += [folder / name] if name else []
+    return sorted(found)
+
+
 def label(config: Config) -> str:
     """`eps0.1-lr0.05` and the other keys that the command overrode."""
     parts = [f"eps{config.attack.eps:.4g}", f"lr{config.optimizer.lr:.4g}"]

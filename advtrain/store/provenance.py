@@ -11,8 +11,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from advtrain.config.json_file import read_object
 from advtrain.errors import AdvtrainError
 
@@ -27,6 +25,8 @@ def session(
     """One attempt's work on a run: where, with what, and from when; of several processes the
     leader's.
     """
+    import torch  # only here: what reads the file trains nothing
+
     return {
         "began": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "argv": sys.argv,
@@ -70,9 +70,38 @@ def read(run: Path) -> dict[str, Any]:
     return found
 
 
+def made(run: Path) -> dict[str, Any]:
+    """The provenance of a run that has weights or a verdict; empty of one that has neither yet.
+
+    Whatever such a run was begun with, it may begin anew with something else.
+    """
+    return read(run) if has_results(run) else {}
+
+
+def has_results(run: Path) -> bool:
+    """Whether there are weights or a verdict, which were made by something."""
+    return any((run / name).exists() for name in ("last.pt", "part.pt", "verdict.json"))
+
+
+def glance(run: Path) -> dict[str, Any]:
+    """The same of a run that is only compared with: empty if it is damaged as well."""
+    try:
+        return made(run)
+    except AdvtrainError:
+        return {}
+
+
 def to_bytes(provenance: dict[str, Any]) -> bytes:
     """The file's content."""
     return json.dumps(provenance, indent=1, default=str).encode()
+
+
+def same_images(old: str, new: str) -> bool:
+    """Whether two datasets' checksums are of the same images.
+
+    A folder's is of two parts, the second of which older runs lack: names and sizes, and contents.
+    """
+    return all(a == b for a, b in zip(old.split("-"), new.split("-"), strict=False))
 
 
 def _versions() -> dict[str, str]:

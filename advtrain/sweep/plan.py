@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from advtrain.config.identity import identity
 from advtrain.config.load import Merged, located, read_merged, resolved, set_value
 from advtrain.config.overrides import parse_override
 from advtrain.config.schema import Config
+from advtrain.config.source_files import Sources, read_sources
 from advtrain.config.values import Value
 from advtrain.errors import AdvtrainError, ConfigError
 from advtrain.store.naming import directories, run_path
@@ -56,6 +57,8 @@ class Study:
     runs_dir: Path
     merged: Merged
     grid: Grid
+    # Behind each `import:` name, as it was when the sweep first needed it: what all runs use.
+    code: dict[str, Sources] = field(default_factory=dict, compare=False)
 
     @property
     def axes(self) -> tuple[GridAxis, ...]:
@@ -142,7 +145,13 @@ def _config(
     merged = study.merged.copy()
     for keys, value, place, _ in settings:
         set_value(merged, keys, value, place)
-    return resolved(merged, study.file, [text for *_, text in settings])
+    config = resolved(merged, study.file, [text for *_, text in settings])
+    for name in config.imports.values():
+        if name not in study.code:
+            study.code[name] = read_sources(name)
+    code = {key: study.code[name] for key, name in config.imports.items()}
+    config._origin = replace(config.origin, code=code)
+    return config
 
 
 def _of_cells(problem: str, cells: list[str], of: int) -> str:

@@ -15,6 +15,7 @@ from advtrain.sweep.launch.machine import seats
 from advtrain.sweep.plan import Planned, Study, plan
 from advtrain.sweep.run_sweep import SweepResult, refinement, to_train
 from advtrain.sweep.sweep_tables import runs_json
+from advtrain.sweep.taken_up import check_taken_up
 from advtrain.sweep.text_map import print_map
 from advtrain.sweep.view import time_left
 from advtrain.terminal.duration import duration
@@ -46,9 +47,10 @@ def _workers(options: Options, todo: Sequence[Planned]) -> int:
 def print_plan(study: Study, options: Options, console: Console, *, as_json: bool) -> None:
     """--dry-run: each run with its state, and how long the rest will take."""
     wanted = refinement(study, options)
-    board = Board(study.keys)
-    board.add(plan(study))
+    board, runs = Board(study.keys), plan(study)
     anew = options.rerun == "all"
+    untold = check_taken_up(runs, anew=anew, load=False)
+    board.add(runs)
     todo = board.runs if anew else to_train(board, board.runs, options)
     workers = _workers(options, todo)
     left = time_left(board, todo, workers, anew=anew)
@@ -63,7 +65,7 @@ def print_plan(study: Study, options: Options, console: Console, *, as_json: boo
         console.print(Text(text + (f": {of.error}" if of.error else "")), soft_wrap=True)
     known = "unknown before a run has an epoch" if left is None else f"about {duration(left)}"
     console.print(f"{len(board.runs)} runs, {len(todo)} to train; {workers} workers; time: {known}")
-    for caution in dict.fromkeys(text for run in todo for text in cautions(run.config)):
+    for caution in dict.fromkeys([*untold, *(t for run in todo for t in cautions(run.config))]):
         console.print(Text(f"caution: {caution}"), soft_wrap=True)
     if wanted:
         most = "as many runs as it takes" if wanted.budget is None else f"at most {wanted.budget}"

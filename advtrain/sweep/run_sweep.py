@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from advtrain.errors import AdvtrainError, ConfigError, RunFailed
+from advtrain.errors import AdvtrainError, RunFailed
 from advtrain.store.files import write_whole
 from advtrain.store.run_status import is_run
 from advtrain.store.writer import clear, hold
@@ -19,6 +19,7 @@ from advtrain.sweep.launch.slurm_submit import check_slurm
 from advtrain.sweep.launch.work_off import stoppable
 from advtrain.sweep.plan import Planned, Study, plan, sweep_directory
 from advtrain.sweep.sweep_tables import runs_json, write_tables
+from advtrain.sweep.taken_up import check_taken_up
 from advtrain.sweep.view import View, watching
 
 
@@ -54,11 +55,14 @@ def run_sweep(study: Study, options: Options) -> SweepResult:
     grid = plan(study)
     if options.launcher == "slurm":
         check_slurm(grid[0].config.slurm, options.device)
+    untold = check_taken_up(grid, anew=options.rerun == "all")
     directory = sweep_directory(study, grid, wanted.key if wanted else None)
     board = Board(study.keys)
     _write_plan(study, grid, options, directory)
     _take_in(board, grid, options)
     with stoppable() as stop, watching(board, study.axes) as view:
+        for text in untold:
+            view.warn(text)
         _introduce(board, options, view)
         at_work = Sweep(study, board, options, directory, view, stop)
         with LAUNCHERS[options.launcher](at_work) as train:
@@ -115,10 +119,12 @@ def _rounds(sweep: Sweep, grid: Sequence[Planned], wanted: Refinement | None, tr
         if not points:
             return
         try:
-            todo = _take_in(board, plan(sweep.study, points), options)
-        except ConfigError as error:  # the grid's values were valid, one between them is not
+            further = plan(sweep.study, points)
+            check_taken_up(further, anew=options.rerun == "all")
+        except AdvtrainError as error:  # the grid's values were valid, one between them is not
             sweep.view.note(f"the refinement ends here: {error}")
             return
+        todo = _take_in(board, further, options)
 
 
 def _introduce(board: Board, options: Options, view: View) -> None:

@@ -36,6 +36,7 @@ from advtrain.learning.data.splits import load_data
 from advtrain.learning.device import choose_device, keep_memory, suit_threads
 from advtrain.learning.measuring.measure import make_panel
 from advtrain.learning.models import build_model
+from advtrain.learning.own_code import import_code
 from advtrain.learning.streams import preserved, seed_global, seed_of
 from advtrain.store import provenance
 from advtrain.store.evaluated import Chosen
@@ -51,6 +52,8 @@ from advtrain.store.evaluation_csv import (
     read_partial,
     write_partial,
 )
+from advtrain.store.same_code import check_networks
+from advtrain.store.same_images import other_images
 from advtrain.store.weights import checksum, load_evaluated
 
 
@@ -100,6 +103,7 @@ def evaluate_runs(
         autoattack_class()
     results: list[EvaluationResult] = []
     keys: dict[Path, list[str]] = {}
+    check_networks({one.run: load_config(one.run / "config.yaml") for one in chosen}, warn)
     with preserved():
         keep_memory(device)
         for one in chosen:
@@ -148,6 +152,7 @@ def _prepare(of: Chosen, request: EvaluationRequest, device: torch.device) -> _W
     config = load_config(of.run / "config.yaml")
     eps = _radii(of.run, config, request)
     with located(config):
+        import_code(config, ["model.name", "dataset.name"])
         data = load_data(config.dataset, device)
         model = build_model(
             config.model.name,
@@ -155,7 +160,7 @@ def _prepare(of: Chosen, request: EvaluationRequest, device: torch.device) -> _W
             num_classes=data.num_classes,
             **config.model.args,
         )
-    if provenance.read(of.run).get("dataset_checksum", data.checksum) != data.checksum:
+    if other_images(provenance.read(of.run), data.checksum):
         raise AdvtrainError(
             f"{of.run}: the images of {config.dataset.name} are not those that this run was "
             "trained on (checksum in provenance.json)"

@@ -22,12 +22,15 @@ from advtrain.learning.models import build_model
 from advtrain.learning.models.contract import freeze_unused, model_doubts
 from advtrain.learning.optimizer import averaged, build_optimizer
 from advtrain.learning.order import check_replays, check_shares, joined_for
+from advtrain.learning.own_code import import_code
 from advtrain.learning.session import Session
 from advtrain.learning.streams import seed_of
 from advtrain.process.observer import Observer
 from advtrain.records import Progress, Row
 from advtrain.store import checkpoint, examples_npz, metrics, provenance
 from advtrain.store.parent import Parent
+from advtrain.store.same_code import code_to_json, uncheckable
+from advtrain.store.same_images import check_images, stamp
 
 
 @dataclass(frozen=True)
@@ -58,9 +61,14 @@ def prepare(assigned: Assignment, observer: Observer, group: Group = ALONE) -> W
     """Everything that can fail on a user's mistake, before the run's directory is touched."""
     config, path, parent = assigned.config, assigned.path, assigned.parent
     where = choose_device(assigned.device)
+    code = import_code(config)
+    for text in uncheckable(code):
+        observer.warn(text)
+    # The stamp before its files are read.
+    noted = {"sources": code_to_json(code), "dataset_stamp": stamp(config.dataset)}
     data = load_data(config.dataset, where)
     _check_order(config, len(data.train), group, observer)
-    record = record_of(assigned, data)
+    record = record_of(assigned, data, noted)
     model = ready_model(config, data, where)
     doubts = model_doubts(model, config, data.shape, data.num_classes, len(data.train))
     session = begin_session(config, data, model, group)
@@ -172,24 +180,24 @@ def _shown(
     return shown
 
 
-def record_of(assigned: Assignment, data: Data) -> dict[str, Any]:
-    """The run's provenance: begun, or what is there, made sure to be about the same images."""
+def record_of(assigned: Assignment, data: Data, noted: dict[str, Any]) -> dict[str, Any]:
+    """The run's provenance: begun, or what is there, made sure to be about the same images.
+
+    What is there of an older version gets what it lacks from `noted`, and all of it if the run has
+    no weights yet.
+    """
     config, path, parent = assigned.config, assigned.path, assigned.parent
+    check_images(config, path, parent, data.checksum)
     record = provenance.read(path) or {
         "identity": path.name.rpartition("-")[2],
         "parent": _lineage(parent, config) if parent else None,
         "config_folder": str(config.origin.folder),
         "seed": config.seed,
-        "dataset_checksum": data.checksum,
         "labels": data.labels(),
         "sessions": [],
     }
-    if record["dataset_checksum"] != data.checksum:
-        raise AdvtrainError(
-            f"{path}: the images of {config.dataset.name} are not those that this run began with "
-            "(checksum in provenance.json); give the new ones a run of their own with name=..."
-        )
-    return record
+    same = {"dataset_checksum": data.checksum, "dataset_stamp": noted["dataset_stamp"]}
+    return noted | record | same | ({} if provenance.has_results(path) else noted)
 
 
 def _lineage(parent: Parent, config: Config) -> dict[str, Any]:

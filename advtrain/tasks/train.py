@@ -5,13 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-import torch
-
 from advtrain.config.checks import cautions
-from advtrain.config.load import load_config
 from advtrain.config.schema import Config
 from advtrain.errors import AdvtrainError
-from advtrain.learning.data.splits import load_data
 from advtrain.learning.distributed.group import Group
 from advtrain.learning.distributed.group import joined as joined  # these also for the command line
 from advtrain.learning.distributed.group import noticing as noticing
@@ -20,13 +16,17 @@ from advtrain.learning.measuring.measure import curve, measure_at_the_end
 from advtrain.learning.streams import preserved
 from advtrain.process.observer import Observer
 from advtrain.process.signals import deferred
+from advtrain.store import provenance
 from advtrain.store.naming import locate
 from advtrain.store.reader import Run
 from advtrain.store.run_status import Status, is_run, read_status
+from advtrain.store.same_code import check_code, code_digest
+from advtrain.store.same_images import check_images, stamp, vouched
 from advtrain.store.writer import RunDirectory, hold, outcome_in
+from advtrain.tasks.checksums import checksum_of
 from advtrain.tasks.keep import End, keep_beginning, keep_end, keep_epoch
 from advtrain.tasks.mid_epoch import Following, Leading
-from advtrain.tasks.prepare import Assignment, Work, prepare, record_of
+from advtrain.tasks.prepare import Assignment, Work, prepare
 
 Resume = Literal["auto", "never", "require"]
 
@@ -73,9 +73,10 @@ def _lead(assigned: Assignment, observer: Observer, group: Group) -> None:
     config, path = assigned.config, assigned.path
     for caution in cautions(config):
         observer.warn(caution)
+    check_code(config, path, assigned.parent, observer.warn)
     if _finished(read_status(path)):  # also where nothing may be written
-        if load_config(path / "config.yaml").dataset.root != config.dataset.root:
-            record_of(assigned, load_data(config.dataset, torch.device("cpu")))
+        if not vouched(provenance.read(path), stamp(config.dataset)):
+            check_images(config, path, assigned.parent, checksum_of(config))
         group.agreed(None)
         return
     with hold(path) as directory, preserved():
@@ -108,14 +109,16 @@ def _train(work: Work, directory: RunDirectory, observer: Observer) -> None:
 def _follow(assigned: Assignment, group: Group) -> None:
     """The part of a process that another leads: the same training, of which nothing is written."""
     with preserved():
-        leaders = group.agreed(("", 0))
+        leaders = group.agreed(("", 0, ""))
         if leaders is None:
             return
+        check_code(assigned.config, assigned.path, assigned.parent, Observer().warn)
         work = prepare(assigned, Observer(), group)
         if _beginning(work) != leaders:
             raise AdvtrainError(
-                f"{assigned.path}: process {group.rank} of this run finds other images or another "
-                "last.pt than process 0; expected all machines to see the same folders"
+                f"{assigned.path}: process {group.rank} of this run finds other images, other "
+                "source files or another last.pt than process 0; expected all machines to see the "
+                "same folders"
             )
         group.meet()
         for _ in train_epochs(work.session, Following()):
@@ -123,9 +126,10 @@ def _follow(assigned: Assignment, group: Group) -> None:
         _end(work)
 
 
-def _beginning(work: Work) -> tuple[str, int]:
+def _beginning(work: Work) -> tuple[str, int, str]:
     """What all processes have to begin with alike."""
-    return work.session.data.checksum, work.session.progress.step
+    of = work.session
+    return of.data.checksum, of.progress.step, code_digest(work.provenance)
 
 
 def _finished(status: Status | None) -> bool:

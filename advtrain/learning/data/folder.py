@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
@@ -15,11 +16,13 @@ from advtrain.learning.data.class_folders import Layout, images_in, is_hidden, i
 from advtrain.learning.data.decoding import Decoder, decoder_for
 from advtrain.learning.data.images import Source, Streamed
 
+_READ = 2**30  # bytes at most that a checksum reads: of a larger folder every Nth file
+
 _Files = list[tuple[Path, int]]
 
 
 def image_folder(root: Path, image_size: int | None) -> Source:
-    """The dataset in a folder, with a checksum over the files' names and sizes.
+    """The dataset in a folder, with a checksum of the files' names, sizes and contents.
 
     With `train/` and `test/`, in any usual spelling, each holds class folders, and so may `val/`.
     Otherwise root itself does, and a fifth of the files, chosen by a hash of their names, is the
@@ -38,14 +41,12 @@ def image_folder(root: Path, image_size: int | None) -> Source:
         val = _files(layout.val, layout, walk)
     if not train or not test:
         raise SettingError("dataset.root", f"{root}: too few images to split into train and test")
-    digest = hashlib.sha256()
-    for file, _ in [*train, *test, *(val or [])]:
-        digest.update(f"{file.relative_to(root).as_posix()} {file.stat().st_size}\n".encode())
+    checksum = _checksum(root, [file for file, _ in [*train, *test, *(val or [])]])
     decoder = decoder_for([file for file, _ in train], image_size)
     alpha = ["the images' alpha channel is left out"] if decoder.alpha else []
     return Source(
         _streamed(train, decoder), _streamed(test, decoder), decoder.shape, layout.classes,
-        digest.hexdigest(), None if val is None else _streamed(val, decoder),
+        checksum, None if val is None else _streamed(val, decoder),
         (_reading(root, layout), *walk.notes(), *alpha), _unread(root, layout),
     )  # fmt: skip
 
@@ -138,6 +139,22 @@ def _below(folder: Path, walk: _Walk) -> list[Path]:
 
 def _raise(error: OSError) -> NoReturn:
     raise error
+
+
+def _checksum(root: Path, files: list[Path]) -> str:
+    """Digests of the files' names and sizes, and of the contents of as many as may be read."""
+    names, contents, sizes = hashlib.sha256(), hashlib.sha256(), [f.stat().st_size for f in files]
+    for file, size in zip(files, sizes, strict=True):
+        names.update(f"{file.relative_to(root).as_posix()} {size}\n".encode())
+    step = -(-sum(sizes) // _READ) or 1
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        for digest in pool.map(_digest, files[::step]):
+            contents.update(digest)
+    return f"{names.hexdigest()}-{contents.hexdigest()[:16]}"
+
+
+def _digest(file: Path) -> bytes:
+    return hashlib.sha256(file.read_bytes()).digest()
 
 
 def _held_out(name: Path) -> bool:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from advtrain.errors import RunFailed
+from advtrain.sweep.launch.config_json import config_to_json
 from advtrain.sweep.launch.machine import Seat
 from advtrain.sweep.plan import Planned
 
@@ -80,15 +81,9 @@ class Workers:
     def assign(self, worker: Worker, run: Planned, runs_dir: Path) -> None:
         """Let a worker train a run."""
         worker.run, worker.begins = run, os.fstat(worker.log.fileno()).st_size
-        places = run.config.origin.places
-        task = {
+        task = config_to_json(run.config) | {
             "path": str(run.path),
             "runs_dir": str(runs_dir),
-            "config": run.config.model_dump(mode="json"),
-            "folder": str(run.config.origin.folder),
-            "overrides": run.config.origin.overrides,
-            "file": str(places.file) if places else "",
-            "places": list(places.known.items()) if places else [],
             "epochs": run.config.training.epochs,
             "device": worker.seat.device,
             "argv": self._argv,

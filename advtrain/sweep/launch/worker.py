@@ -22,15 +22,13 @@ from pathlib import Path
 from typing import Any
 
 from advtrain.config.load import located
-from advtrain.config.names import make_importable
-from advtrain.config.places import Places
-from advtrain.config.schema import Config, Origin
-from advtrain.config.validation import problems_of
+from advtrain.config.schema import Config
 from advtrain.errors import AdvtrainError, Busy, RunFailed, Superseded
 from advtrain.process.observer import Observer
 from advtrain.process.signals import asked, stop
 from advtrain.records import EpochRecord, Row
 from advtrain.store.writer import note_end
+from advtrain.sweep.launch.config_json import config_from_json
 
 _RUNNING = threading.Event()
 
@@ -141,12 +139,6 @@ def _work(task: dict[str, Any], reporter: Reporter) -> None:
 def _train(task: dict[str, Any], reporter: Reporter) -> None:
     from advtrain.tasks.train import train
 
-    folder = Path(task["folder"])
-    make_importable(folder)
-    config, problems = problems_of(task["config"])
-    if config is None or problems:
-        raise AdvtrainError("; ".join(text for _, text in problems))
-    places = Places(Path(task["file"]), {tuple(key): place for key, place in task["places"]})
-    config._origin = Origin(folder, tuple(task["overrides"]), places)
+    config = config_from_json(task)
     with located(config):
         train(config, task["runs_dir"], device=task["device"], observer=reporter)
