@@ -21,7 +21,7 @@ from advtrain.tasks import mid_epoch
 from tests.helpers import kills
 from tests.helpers.picture_folder import folder_of_images
 from tests.helpers.run_files import state
-from tests.helpers.stopped_runs import BATCHES, NORMED, Watch, stopped_at
+from tests.helpers.stopped_runs import BATCHES, NORMED, Watch, stopped_at, undisturbed
 
 PLACES = [(0, 1), (0, 6), (1, 3), (1, 6), (2, 1), (2, 5), (2, 6)]  # epochs and batches done
 
@@ -75,7 +75,7 @@ def test_the_perturbation_of_free_is_handed_on(
     config: Path, tmp_path: Path, keys: list[str], batch: int
 ) -> None:
     loaded = load_config(config, keys)
-    quiet = train(loaded, tmp_path / "quiet", device="cpu").dir
+    quiet = undisturbed(config, *keys)
     for epoch in range(3):  # of three batches each
         run = stopped_at(config, tmp_path / "runs", epoch, batch, *keys)
         assert kills.load(run / "part.pt")["position"]["delta"].abs().sum() > 0
