@@ -74,7 +74,8 @@ def test_an_evaluation_shares_its_images_without_padding(steps: list[Any]) -> No
 
 
 def test_two_processes_make_the_run_of_one_in_its_directory(tiny: Path, tmp_path: Path) -> None:
-    keys = ["eps=0.05", "evaluation.eps=[0.02]", "batch_size=33", "ema=0.9", "epochs=9"]
+    keys = ["eps=0.05", "evaluation.eps=[0.02]", "batch_size=33", "ema=0.9", "epochs=9",
+            "schedule=constant"]  # fmt: skip
     done = trained(tmp_path, tiny, *keys, "--json")
     assert done.code == 0, done.err
     result = json.loads(done.out)  # once, then
