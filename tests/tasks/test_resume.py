@@ -31,12 +31,10 @@ from tests.helpers.stopped_runs import NORMED, Stop, stopped, undisturbed
     [
         ["nesterov=true", "clip_norm=0.5"],
         [*NORMED, "optimizer=adam"],
-        [*NORMED, "model_mode=train", "restarts=2"],
         ["objective=mixed", "optimizer=adamw", "schedule=cosine", "warmup=1.5"],
         ["objective=standard", "model=lstm", "model.args.hidden=16"],
         ["norm=l2", "eps=1", "start=zero"],
         ["schedule=cyclic", "eps_warmup=2.5"],
-        ["augment=crop+flip", "model=small_cnn"],
         ["early_stopping=2", "lr=1e-9", "epochs=50"],
         ["val_size=0", "evaluation.every=3"],
     ],
