@@ -231,6 +231,7 @@ def test_commands_that_do_not_train_import_no_torch(tmp_path: Path) -> None:
         ["diagnose", "runs"],
         ["diagnose", "log.csv", "--classes", "10"],
         ["train", "tiny.yaml", "--print-config"],
+        ["train", "tiny.yaml", "--dry-run"],
     ]
     report = ["report", "log.csv"]
     wrong = [["train", f"{folder}/bad.yaml", *case.arguments] for folder, case in bad]

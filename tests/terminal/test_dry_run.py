@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -59,16 +57,11 @@ def test_a_step_that_stays_within_the_ball_is_a_caution_of_fgsm_too(advtrain, ti
     assert caution.startswith("objective.alpha: one step of 0.05 from the image stays within")
 
 
-def test_a_plan_of_what_is_built_in_needs_no_torch(tiny: Path) -> None:
-    code = (
-        "import sys\nfrom advtrain.cli import main\n"
-        f"sys.argv = ['advtrain', 'train', {str(tiny)!r}, '--dry-run']\n"
-        "try: main()\nexcept SystemExit: pass\n"
-        "sys.exit('torch' in sys.modules)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert said(done.stdout, "data") == [
+def test_a_plan_of_what_is_built_in_says_what_it_is(advtrain, tiny: Path) -> None:
+    """Without torch: tests/test_architecture.py."""
+    done = advtrain("train", tiny, "--dry-run")
+    assert done.code == 0, done.err
+    assert said(done.out, "data") == [
         "1437 training and 360 test images of 1x8x8",
         "10 classes: 0 to 9",
     ]
