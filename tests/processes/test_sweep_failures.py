@@ -19,7 +19,7 @@ LOGS = "runs/tiny/*/log.txt"
 
 def test_a_run_that_fails_costs_only_itself(advtrain, mischief: Path) -> None:
     bad = ["raise", "die", "segfault", "leave", "refuse", "nan"]
-    done = advtrain("sweep", mischief, does("nothing", *bad), "--jobs", "2", "--json")
+    done = advtrain("sweep", mischief, does("nothing", *bad), "--jobs", "1", "--json")
     assert done.code == 1
     result = json.loads(done.out)
     assert result["failed"] == 5
@@ -127,7 +127,8 @@ def test_two_sweeps_at_once_share_the_work(tiny: Path, tmp_path: Path) -> None:
 def test_a_sweep_waits_for_a_run_that_train_is_at(mischief: Path, tmp_path: Path) -> None:
     other = start("train", mischief.name, does("wait"), cwd=tmp_path)
     wait_until(lambda: states(tmp_path / "runs") == ["running"])
-    process = start("sweep", mischief.name, does("wait", "nothing"), "--json", cwd=tmp_path)
+    process = start("sweep", mischief.name, does("wait", "nothing"), "--jobs", "1", "--json",
+                    cwd=tmp_path)  # fmt: skip
     wait_until(lambda: states(tmp_path / "runs") == ["finished", "running"])
     told = "another process trains the remaining 1 runs"
     assert heard(process, told)
@@ -144,7 +145,8 @@ def test_a_run_that_fails_elsewhere_meanwhile_is_not_repeated(
 ) -> None:
     other = start("sweep", mischief.name, does("late", "nothing"), "--jobs", "1", cwd=tmp_path)
     wait_until(lambda: "running" in states(tmp_path / "runs"))
-    process = start("sweep", mischief.name, does("late", "nothing"), "--json", cwd=tmp_path)
+    process = start("sweep", mischief.name, does("late", "nothing"), "--jobs", "1", "--json",
+                    cwd=tmp_path)  # fmt: skip
     wait_until(lambda: states(tmp_path / "runs") == ["finished", "running"])
     (tmp_path / "gate").touch()
     first, done = finish(other), finish(process)
