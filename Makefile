@@ -1,4 +1,4 @@
-# `make demo` and `make test` need Python 3.11+ and nothing else.
+# `make demo`, `make quick` and `make test` need Python 3.11+ and nothing else.
 PYTHON ?= python3
 BIN := .venv/bin
 
@@ -7,7 +7,7 @@ BIN := .venv/bin
 demo: .venv/installed
 	$(BIN)/advtrain train configs/digits.yaml
 
-# All but what starts processes.
+# All tests but those that start other processes (tests/processes).
 quick: .venv/installed-dev lint
 	$(BIN)/python -m pytest -n auto --dist worksteal -m 'not slow'
 

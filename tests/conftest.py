@@ -29,6 +29,13 @@ from tests.helpers.slurm_said import Say, stand_in
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """One worker more than cores where some wait for other processes most of the time."""
+    waiting = "not slow" not in config.option.markexpr
+    return len(os.sched_getaffinity(0)) + 1 if waiting else None
+
+
 @pytest.fixture(autouse=True)
 def forgotten(tmp_path: Path) -> Iterator[None]:
     """Modules that a test wrote are not there for the next one, which may write others so named.

@@ -143,6 +143,14 @@ def test_files_and_functions_are_short(module: str) -> None:
             assert (node.end_lineno or 0) - node.lineno < 65, f"{node.name} is too long"
 
 
+def test_no_test_file_imports_another() -> None:
+    """What several need lies in tests/helpers."""
+    for file in Path(__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("tests."):
+                assert (node.module or "").startswith("tests.helpers"), file
+
+
 def test_what_does_not_train_imports_no_torch() -> None:
     """The worker of a sweep, too: it imports torch only when it works."""
     light = [

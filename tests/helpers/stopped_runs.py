@@ -1,7 +1,14 @@
-"""Runs that Ctrl-C stops after an epoch or within one, and who watches them."""
+"""Runs that Ctrl-C stops after an epoch or within one, who watches them, and the same undisturbed.
+
+Many tests begin with the same run: it is trained once in a process and copied.
+"""
 
 from __future__ import annotations
 
+import atexit
+import shutil
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -11,6 +18,9 @@ from advtrain.process.observer import Observer
 from advtrain.records import EpochRecord
 
 NORMED = ["model='import:normed:Net'", "model.args.width=4"]
+BATCHES = 6  # an epoch of the tiny config
+
+_trained: dict[object, Path] = {}
 
 
 class Stop(Observer):
@@ -35,17 +45,6 @@ class Stop(Observer):
         self.warnings.append(text)
 
 
-def stopped(config: Path, runs: Path, *keys: str, after: int = 2) -> Path:
-    """The directory of a run that Ctrl-C ended after an epoch."""
-    with pytest.raises(KeyboardInterrupt):
-        train(load_config(config, keys), runs, device="cpu", observer=Stop(after))
-    (run,) = runs.glob("tiny/*")
-    return run
-
-
-BATCHES = 6  # an epoch of the tiny config
-
-
 class Watch(Stop):
     """Ctrl-C at a batch; counts the batches that were trained."""
 
@@ -58,9 +57,44 @@ class Watch(Stop):
         super().batch(done, batches)
 
 
+def stopped(config: Path, runs: Path, *keys: str, after: int = 2) -> Path:
+    """The directory of a run that Ctrl-C ended after an epoch."""
+    return stopped_at(config, runs, after, 0, *keys)
+
+
 def stopped_at(config: Path, runs: Path, epoch: int, batch: int, *keys: str) -> Path:
-    """The directory of a run that was stopped after a batch of the epoch after `epoch`."""
+    """The directory of a run that was stopped after a batch of the epoch after `epoch`.
+
+    A run that is there goes on until it is stopped.
+    """
+    if runs.exists() and any(runs.glob("tiny/*")):
+        return _stop(config, runs, (epoch, batch), keys)
+    made = _once(config, (epoch, batch), keys)
+    return shutil.copytree(made, runs / "tiny" / made.name)
+
+
+def undisturbed(config: Path, *keys: str) -> Path:
+    """The directory of the same run that nothing stopped; not to be changed."""
+    return _once(config, None, keys)
+
+
+def _once(config: Path, stop: tuple[int, int] | None, keys: Sequence[str]) -> Path:
+    """The run of a config, of all that lies beside it and of these keys, trained if need be."""
+    beside = [(file.name, file.read_bytes()) for file in sorted(config.parent.iterdir())
+              if file.is_file()]  # fmt: skip
+    key = (str(beside), stop, tuple(keys))
+    if key not in _trained:
+        runs = Path(tempfile.mkdtemp(prefix="trained-"))
+        atexit.register(shutil.rmtree, runs, ignore_errors=True)
+        if stop:
+            _trained[key] = _stop(config, runs, stop, keys)
+        else:
+            _trained[key] = train(load_config(config, keys), runs, device="cpu").dir
+    return _trained[key]
+
+
+def _stop(config: Path, runs: Path, stop: tuple[int, int], keys: Sequence[str]) -> Path:
     with pytest.raises(KeyboardInterrupt):
-        train(load_config(config, keys), runs, device="cpu", observer=Stop(epoch, batch))
+        train(load_config(config, keys), runs, device="cpu", observer=Stop(*stop))
     (run,) = runs.glob("tiny/*")
     return run

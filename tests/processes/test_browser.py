@@ -10,6 +10,7 @@ import pytest
 from advtrain.report.page.render import page
 from tests.helpers.browser import Page, chromium, executable
 from tests.helpers.pages import HOSTILE, Made, hostile, poisoned, sweep
+from tests.helpers.shared import once
 
 pytestmark = pytest.mark.skipif(executable() is None, reason="no Chromium is installed")
 
@@ -26,7 +27,7 @@ OPEN_ALL = "document.querySelectorAll('details').forEach(one => one.open = true)
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
-    return sweep(tmp_path_factory.mktemp("browser"))
+    return once(tmp_path_factory, "page", sweep)
 
 
 @pytest.fixture(scope="module")

@@ -15,16 +15,7 @@ import pytest
 from tests.helpers.bad_input import ARGUMENTS, FILES, Bad, check
 from tests.helpers.command_line import finish, start
 from tests.helpers.run_files import same_training
-
-
-def read_all(descriptor: int) -> str:
-    parts = []
-    try:
-        while part := os.read(descriptor, 65536):
-            parts.append(part)
-    except OSError:  # Linux: the other end is closed
-        pass
-    return b"".join(parts).decode()
+from tests.helpers.terminal import read_all
 
 
 def test_a_terminal_json_or_a_run_beside_it_change_no_figure(

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.command_line import TINY, Done, finish, heard, start
+from tests.helpers.command_line import TINY, Done, finish, heard
 from tests.helpers.processes import gone
 from tests.helpers.slurm_host import SlurmHost
 from tests.helpers.slurm_runs import (
@@ -26,8 +26,6 @@ from tests.helpers.slurm_runs import (
     slow_config,
     states,
     stopping,
-    sweep,
-    without_times,
 )
 
 
@@ -37,7 +35,7 @@ def submitted(slurm: SlurmHost) -> int:
 
 
 def test_what_slurm_refuses_is_a_line_and_the_same_command_goes_on(
-    slurm: SlurmHost, tmp_path: Path
+    slurm: SlurmHost, sweep_on_slurm: Callable[..., Done], tmp_path: Path
 ) -> None:
     slow_config(tmp_path, epochs=1, seeds="0, 1")
     refused = {
@@ -46,27 +44,29 @@ def test_what_slurm_refuses_is_a_line_and_the_same_command_goes_on(
         "slurm.account=nobody": "Invalid account",
     }
     for option, words in refused.items():
-        done = sweep(slurm, tmp_path, option)
+        done = sweep_on_slurm(option)
         assert done.code == 2 and done.out == ""
         heading, line = done.err.splitlines()
         assert heading == "sweep of 4 runs: 0 finished, 4 to train"
         assert line.startswith("Slurm refuses the job, nothing was submitted: ")
         assert words in line
     # partition small: a minute at most, and two jobs of a user at a time
-    done = sweep(slurm, tmp_path, "slurm.partition=small")
+    done = sweep_on_slurm("slurm.partition=small")
     assert "Requested time limit is invalid" in done.err.splitlines()[-1]
-    done = sweep(slurm, tmp_path, "slurm.partition=small", "slurm.time=1")
+    done = sweep_on_slurm("slurm.partition=small", "slurm.time=1")
     assert done.code == 2 and "Job violates accounting/QOS policy" in done.err.splitlines()[-1]
     assert runs(tmp_path) == {}
     several = ("slurm.runs_per_task=2", "slurm.cpus=2")  # which is no other run
-    done = sweep(slurm, tmp_path, "slurm.partition=small", "slurm.time=1", *several)
+    done = sweep_on_slurm("slurm.partition=small", "slurm.time=1", *several)
     assert done.code == 0, done.err
     assert states(tmp_path) == ["finished"] * 4
     assert "submitted 4 runs as 2 tasks of Slurm job" in done.err
     assert "on CPUs, since slurm.gpus is 0" in done.err
 
 
-def test_a_sweep_left_and_called_again_finds_its_jobs(slurm: SlurmHost, tmp_path: Path) -> None:
+def test_a_sweep_left_and_called_again_finds_its_jobs(
+    slurm: SlurmHost, sweep_on_slurm: Callable[..., Done], tmp_path: Path
+) -> None:
     process = half_way(slurm, tmp_path)
     process.send_signal(signal.SIGINT)
     done = finish(process)
@@ -84,12 +84,12 @@ def test_a_sweep_left_and_called_again_finds_its_jobs(slurm: SlurmHost, tmp_path
     assert submitted(slurm) == before
     assert {status["job"] for status in runs(tmp_path).values()} == jobs
     assert {status["attempt"] for status in runs(tmp_path).values()} == {1}
-    again = sweep(slurm, tmp_path)
+    again = sweep_on_slurm()
     assert "sweep of 2 runs: 2 finished, 0 to train" in again.err and again.out == done.out
 
 
 def test_a_job_cancelled_by_hand_is_a_line_and_goes_on_with_the_same_command(
-    slurm: SlurmHost, tmp_path: Path
+    slurm: SlurmHost, sweep_on_slurm: Callable[..., Done], tmp_path: Path
 ) -> None:
     process = half_way(slurm, tmp_path)
     cancelled, other = runs(tmp_path)
@@ -104,7 +104,7 @@ def test_a_job_cancelled_by_hand_is_a_line_and_goes_on_with_the_same_command(
     left = runs(tmp_path)
     assert (left[cancelled]["state"], left[other]["state"]) == ("interrupted", "finished")
     assert left[cancelled]["epoch"] == 2
-    done = sweep(slurm, tmp_path)
+    done = sweep_on_slurm()
     assert done.code == 0, done.err
     assert "submitted 1 run as 1 task" in done.err
     assert runs(tmp_path)[other] == left[other]
@@ -138,13 +138,15 @@ def test_a_task_warned_or_told_to_end_is_saved_and_requeued(
         assert epochs_logged(tmp_path / "runs/slow" / name) == list(range(1, 21))
 
 
-def test_fail_fast_cancels_the_other_jobs(slurm: SlurmHost, tmp_path: Path) -> None:
+def test_fail_fast_cancels_the_other_jobs(
+    slurm: SlurmHost, sweep_on_slurm: Callable[..., Done], tmp_path: Path
+) -> None:
     slow_config(tmp_path, epochs=200)
     net = tmp_path / "slow_net.py"
     sleeps = "        if self.training"
     fails = "        if os.environ['SLURM_ARRAY_TASK_ID'] == '1': raise OSError('no luck')\n"
     net.write_text(net.read_text().replace(sleeps, fails + sleeps))
-    done = sweep(slurm, tmp_path, "--fail-fast")
+    done = sweep_on_slurm("--fail-fast")
     assert done.code == 1
     assert "OSError: no luck" in done.err and "stopping: the other jobs are cancelled" in done.err
     slurm.wait_for(lambda: slurm.run("squeue", "-h") == "", 30)
@@ -152,36 +154,32 @@ def test_fail_fast_cancels_the_other_jobs(slurm: SlurmHost, tmp_path: Path) -> N
 
 
 def test_a_job_that_fails_before_it_trains_is_told_with_its_log(
-    slurm: SlurmHost, tmp_path: Path
+    slurm: SlurmHost, sweep_on_slurm: Callable[..., Done], tmp_path: Path
 ) -> None:
     slow_config(tmp_path, epochs=1)
-    done = sweep(slurm, tmp_path, "slurm.setup=[echo no such module >&2, exit 3]")
+    done = sweep_on_slurm("slurm.setup=[echo no such module >&2, exit 3]")
     assert done.code == 1
     lines = [line for line in done.err.splitlines() if "ended as failed with exit code 3" in line]
     assert len(lines) == 2
     logs = list(tmp_path.glob("runs/slow/sweeps/*/slurm/*_0_0_log.err"))
     assert str(logs[0].relative_to(tmp_path)) in lines[0]
     assert "no such module" in logs[0].read_text()
-    assert sweep(slurm, tmp_path).code == 0
+    assert sweep_on_slurm().code == 0
     assert states(tmp_path) == ["finished"] * 2
 
 
-def test_refine_goes_through_slurm_too(slurm: SlurmHost, tmp_path: Path) -> None:
-    """Where it adds the same runs and finds the same band as on this machine."""
+def test_refine_goes_through_slurm_too(sweep_on_slurm: Callable[..., Done], tmp_path: Path) -> None:
     file = tmp_path / "slow.yaml"
     file.write_text(TINY.replace("name: tiny", "name: slow").replace("epochs: 3", "epochs: 40"))
-    keys = ("lr=logspace(1e-3,10,5)", "schedule=cosine", "eps=0.05", "--refine", "lr",
-            "--budget", "2", "--json", "slurm.runs_per_task=3", "slurm.cpus=2")  # fmt: skip
-    here = finish(start("sweep", "slow.yaml", *keys, "--runs-dir", "here", cwd=tmp_path))
-    there = sweep(slurm, tmp_path, *keys)
-    assert there.code == here.code == 0, there.err
-    one, other = json.loads(here.out), json.loads(there.out)
-    assert one["bands"] == other["bands"] and len(other["runs"]) == 7
-    names = [Path(run["run_dir"]).name for run in other["runs"]]
-    assert names == [Path(run["run_dir"]).name for run in one["runs"]]
-    for name in names:
-        here_, there_ = (tmp_path / f / "slow" / name / "metrics.csv" for f in ("here", "runs"))
-        assert without_times(here_) == without_times(there_)
+    done = sweep_on_slurm("lr=1e-3,0.1,10", "schedule=cosine", "eps=0.05", "--seeds", "0",
+                          "--refine", "lr", "--budget", "2", "--json", "slurm.runs_per_task=3",
+                          "slurm.cpus=2")  # fmt: skip
+    assert done.code == 0, done.err
+    assert "submitted 3 runs as 1 task" in done.err and "submitted 2 runs as 1 task" in done.err
+    result = json.loads(done.out)
+    (band,) = result["bands"]
+    assert states(tmp_path) == ["finished"] * 5 == [run["state"] for run in result["runs"]]
+    assert 1e-3 <= band["below"] < band["low"] <= 0.1 <= band["high"] < band["above"] <= 10
 
 
 def test_logs_are_with_the_runs_and_free_of_progress_bars(slurm: SlurmHost, tmp_path: Path) -> None:

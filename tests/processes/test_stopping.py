@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import signal
 import subprocess
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from advtrain import load_config, train
 from tests.helpers import kills
 from tests.helpers.command_line import Done, finish, heard, start
 from tests.helpers.gated_network import GATED
@@ -38,29 +38,34 @@ def in_a_batch(folder: Path, process: subprocess.Popen[str]) -> None:
 
 
 def quiet(config: Path, *keys: str) -> Path:
-    """The same run, never disturbed."""
-    folder = config.parent
-    (folder / "gate").touch()
-    done = finish(start("train", config.name, *keys, "--runs-dir", "quiet", cwd=folder))
-    assert done.code == 0, done.err
-    (folder / "gate").unlink()
-    (folder / "reached").unlink()
-    return only_run(folder / "quiet")
+    """The same run, which nothing disturbs."""
+    (config.parent / "gate").touch()
+    run = train(load_config(config, keys), config.parent / "quiet", device="cpu").dir
+    for left in ("gate", "reached"):
+        (config.parent / left).unlink()
+    return run
+
+
+def gone_on(config: Path, *keys: str) -> Path:
+    """The run, to its end, with the gate open."""
+    (config.parent / "gate").touch()
+    return train(load_config(config, keys), config.parent / "runs", device="cpu").dir
 
 
 @pytest.mark.parametrize(
     ("number", "epoch", "batch", "times"),
     [
-        (signal.SIGTERM, 0, 4, 1),
         (signal.SIGINT, 1, 1, 1),
         (signal.SIGTERM, 2, 6, 2),  # `timeout` signals a process and then its group
     ],
     ids=lambda value: getattr(value, "name", value),
 )
 def test_the_first_signal_lets_the_batch_under_way_end(
-    gated: Path, tmp_path: Path, number: signal.Signals, epoch: int, batch: int, times: int
-) -> None:
-    keys = [*GATED, f"model.args.at={6 * epoch + batch}"]
+    advtrain: Callable[..., Done], gated: Path, tmp_path: Path, number: signal.Signals, epoch: int,
+    batch: int, times: int,
+) -> None:  # fmt: skip
+    """And the run is saved, the command that goes on is named, and it ends as if undisturbed."""
+    keys = [*GATED, f"model.args.at={6 * epoch + batch}", "schedule={name: constant, warmup: 1}"]
     undisturbed = quiet(gated, *keys)
     process = start("train", gated.name, *keys, cwd=tmp_path)
     in_a_batch(tmp_path, process)
@@ -71,10 +76,13 @@ def test_the_first_signal_lets_the_batch_under_way_end(
     run = only_run(tmp_path / "runs")
     assert done.code == 130 and "Traceback" not in done.err, done.err
     where = f"interrupted in epoch {epoch + 1} after batch {batch} of 6, saved in "
-    assert where + str(run.relative_to(tmp_path)) in done.err.splitlines()[-2]
+    *_, saved, command = done.err.splitlines()
+    assert where + str(run.relative_to(tmp_path)) in saved
+    words = ["train", gated.name, *keys]
+    assert shlex.split(command.removeprefix("to go on: ")) == ["advtrain", *words]
     assert (state(run)["state"], state(run)["epoch"]) == ("interrupted", epoch)
-    again = finish(start("train", gated.name, *keys, cwd=tmp_path))
-    assert again.code == 0, again.err
+    assert f"go on after epoch {epoch} (interrupted)" in advtrain(*words, "--dry-run").out
+    gone_on(gated, *keys)
     assert attempts(run) == ["1: from epoch 0", f"2: from epoch {epoch}, batch {batch}"]
     assert kills.differences(undisturbed, run) == []
 
@@ -91,8 +99,7 @@ def test_a_second_signal_stops_at_once(gated: Path, tmp_path: Path) -> None:
     done, run = finish(process), only_run(tmp_path / "runs")  # the gate is still closed
     assert done.code == 130 and "interrupted after epoch 1, saved in " in done.err
     assert state(run)["state"] == "interrupted" and not (run / "part.pt").exists()
-    (tmp_path / "gate").touch()
-    assert finish(start("train", gated.name, *keys, cwd=tmp_path)).code == 0
+    gone_on(gated, *keys)
     assert kills.differences(undisturbed, run) == []
 
 
@@ -108,26 +115,16 @@ def test_a_run_killed_within_an_epoch_goes_on_from_what_was_saved(
     in_a_batch(tmp_path, process)
     process.kill()
     assert finish(process).code == -signal.SIGKILL
-    (tmp_path / "gate").touch()
-    again = finish(start("train", gated.name, *keys, cwd=tmp_path))
-    assert again.code == 0, again.err
-    run = only_run(tmp_path / "runs")
+    run = gone_on(gated, *keys)
     epoch, _, batch = attempts(run)[1].removeprefix("2: from ").partition(", ")
     assert epoch in ("epoch 0", "epoch 1") and batch.startswith("batch ")
     assert kills.differences(undisturbed, run) == []
 
 
-def sweep(gated: Path, *more: str) -> list[str]:
-    return ["sweep", gated.name, *GATED, *more, "--seeds", "0-1", "--jobs", "1", "--json"]
-
-
 def test_a_sweep_goes_on_from_within_an_epoch(gated: Path, tmp_path: Path) -> None:
-    command = sweep(gated, "model.args.at=8", "ema=0.9")
-    (tmp_path / "gate").touch()
-    first: Done = finish(start(*command, "--runs-dir", "quiet", cwd=tmp_path))
-    assert first.code == 0, first.err
-    (tmp_path / "gate").unlink()
-    (tmp_path / "reached").unlink()
+    keys = [*GATED, "model.args.at=8", "ema=0.9"]
+    command = ["sweep", gated.name, *keys, "--seeds", "0", "--json"]
+    undisturbed = quiet(gated, *keys)
     process = start(*command, cwd=tmp_path)
     in_a_batch(tmp_path, process)
     process.send_signal(signal.SIGTERM)
@@ -139,39 +136,12 @@ def test_a_sweep_goes_on_from_within_an_epoch(gated: Path, tmp_path: Path) -> No
     assert states(tmp_path / "runs") == ["interrupted"]
     again = finish(start(*command, cwd=tmp_path))
     assert again.code == 0, again.err
-    runs = [Path(run["run_dir"]) for run in json.loads(again.out)["runs"]]
-    assert [attempts(tmp_path / run) for run in runs] == [
-        ["1: from epoch 0", "2: from epoch 1, batch 2"], ["1: from epoch 0"],
-    ]  # fmt: skip
-    for run in runs:
-        other = Path("quiet", *run.parts[1:])
-        assert kills.differences(tmp_path / other, tmp_path / run) == []
+    run = only_run(tmp_path / "runs")
+    assert attempts(run) == ["1: from epoch 0", "2: from epoch 1, batch 2"]
+    assert kills.differences(undisturbed, run) == []
 
 
 def test_a_run_killed_at_random_moments_equals_one_never_stopped(tmp_path: Path) -> None:
     done, differences = kills.torment(tmp_path, "norm", count=3, seed=0)
     assert differences == []
     assert len(done) == 3 and "loading" not in {kill.hit for kill in done}
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda n: n.name)
-def test_a_signal_saves_and_says_how_to_go_on(
-    advtrain: Callable[..., Done], config: Path, tmp_path: Path, number: signal.Signals
-) -> None:
-    arguments = ["train", "tiny.yaml", "epochs=100000", "schedule={name: constant, warmup: 1}"]
-    process = start(*arguments, cwd=tmp_path)
-    rows: list[Path] = []
-    while process.poll() is None and not rows:
-        time.sleep(0.01)
-        rows = list(tmp_path.glob("runs/tiny/*/metrics.csv"))
-    process.send_signal(number)
-    done = finish(process)
-    assert done.code == 130, done.err
-    assert "Traceback" not in done.err
-    run = rows[0].parent
-    assert state(run)["state"] == "interrupted"
-    assert f"saved in {run.relative_to(tmp_path)}" in done.err
-    *_, command = done.err.splitlines()
-    assert shlex.split(command.removeprefix("to go on: ")) == ["advtrain", *arguments]
-    epoch = state(run)["epoch"]
-    assert f"go on after epoch {epoch} (interrupted)" in advtrain(*arguments, "--dry-run").out

@@ -18,12 +18,11 @@ LOGS = "runs/tiny/*/log.txt"
 
 
 def test_a_run_that_fails_costs_only_itself(advtrain, mischief: Path) -> None:
-    bad = ["raise", "die", "exit", "segfault", "leave", "refuse", "nan"]
-    arguments = ["sweep", mischief, does("nothing", *bad), "--jobs", "2", "--json"]
-    done = advtrain(*arguments)
+    bad = ["raise", "die", "segfault", "leave", "refuse", "nan"]
+    done = advtrain("sweep", mischief, does("nothing", *bad), "--jobs", "1", "--json")
     assert done.code == 1
     result = json.loads(done.out)
-    assert result["failed"] == 6
+    assert result["failed"] == 5
     rows = {row["model.args.does"]: row for row in table(done)}
     assert {what: (row["state"], row["error"]) for what, row in rows.items()} == {
         "nothing": ("finished", ""),
@@ -33,42 +32,40 @@ def test_a_run_that_fails_costs_only_itself(advtrain, mischief: Path) -> None:
         "refuse": ("failed", rows["refuse"]["error"]),
         "die": ("interrupted", "killed by SIGKILL, perhaps for lack of memory"),
         "segfault": ("interrupted", "killed by SIGSEGV"),
-        "exit": ("interrupted", "its process ended with exit code 3"),
     }
     assert "refused from the start" in rows["refuse"]["error"]
     assert rows["nan"]["cause"] == "nonfinite" and rows["nan"]["converged"] == "false"
     assert "Fatal Python error: Segmentation fault" in done.err  # with where in the code
-    for what in ("raise", "die", "exit", "segfault", "leave", "refuse"):
+    for what in ("raise", "die", "segfault", "leave", "refuse"):
         lines = [x for x in done.err.splitlines() if f"does={what} " in x]
         assert len(lines) == 1 and f"{rows[what]['run_dir']}/log.txt" in lines[0], what
         log = Path(rows[what]["run_dir"], "log.txt").read_text()
         assert rows[what]["error"].split(": ")[-1] in log
-        if what in ("die", "exit", "segfault"):
+        if what in ("die", "segfault"):
             assert "about to " + what in log and "    about to " + what in done.err
-    again = advtrain(*arguments)
-    assert again.code == 1
-    assert again.err.count("failed earlier: ") == 3  # what was cut off is tried again
-    assert "2 finished, 3 to train" in again.err
 
 
 def test_ctrl_c_saves_every_run_and_names_the_command_that_goes_on(
     mischief: Path, tmp_path: Path
 ) -> None:
-    arguments = ["sweep", mischief.name, does("wait", "nothing"), "--jobs", "2", "--json"]
+    """With --rerun failed it goes on with what was interrupted, and repeats what failed."""
+    arguments = ["sweep", mischief.name, does("nothing", "raise", "wait"), "--jobs", "1", "--json"]
     process = start(*arguments, cwd=tmp_path)
-    wait_until(lambda: states(tmp_path / "runs") == ["finished", "running"])
+    wait_until(lambda: states(tmp_path / "runs") == ["failed", "finished", "running"])
     process.send_signal(signal.SIGINT)
     done = finish(process)  # the gate is closed: a forward pass that waits can be interrupted, too
     assert done.code == 130
-    assert sorted(run["state"] for run in json.loads(done.out)["runs"]) == [
-        "finished", "interrupted",
-    ]  # fmt: skip
-    command = "to go on: advtrain sweep tiny.yaml model.args.does=wait,nothing --jobs 2 --json"
+    found = ["finished", "failed", "interrupted"]
+    assert [run["state"] for run in json.loads(done.out)["runs"]] == found
+    command = (
+        "to go on: advtrain sweep tiny.yaml model.args.does=nothing,raise,wait --jobs 1 --json"
+    )
     assert done.err.endswith(command + "\n")
-    assert states(tmp_path / "runs") == ["finished", "interrupted"]
+    assert states(tmp_path / "runs") == sorted(found)
+    (tmp_path / "mischief.py").write_text(MISCHIEF.replace("self.calls == 30", "False"))
     (tmp_path / "gate").touch()
-    assert finish(start(*arguments, cwd=tmp_path)).code == 0
-    assert states(tmp_path / "runs") == ["finished", "finished"]
+    assert finish(start(*arguments, "--rerun", "failed", cwd=tmp_path)).code == 0
+    assert states(tmp_path / "runs") == ["finished"] * 3
 
 
 def test_a_second_ctrl_c_does_not_wait(mischief: Path, tmp_path: Path) -> None:
@@ -117,20 +114,21 @@ def test_a_killed_worker_costs_its_run_alone_and_is_replaced(
 
 
 def test_two_sweeps_at_once_share_the_work(tiny: Path, tmp_path: Path) -> None:
-    arguments = ["sweep", "tiny.yaml", "lr=0.05,0.1,0.2,0.5", "--seeds", "0-2", "--jobs", "1",
+    arguments = ["sweep", "tiny.yaml", "lr=0.05,0.1,0.2,0.5", "--seeds", "0-1", "--jobs", "1",
                  "--json", "epochs=10"]  # fmt: skip
     both = [start(*arguments, cwd=tmp_path) for _ in range(2)]
     ended = [finish(process) for process in both]
     assert [done.code for done in ended] == [0, 0], [done.err for done in ended]
     runs = [tmp_path / run["run_dir"] for run in json.loads(ended[0].out)["runs"]]
-    assert len(runs) == 12 and all(attempts(run) == ["1: from epoch 0"] for run in runs)
-    assert [done.err.count(" seed=") for done in ended] == [12, 12]  # each tells of all
+    assert len(runs) == 8 and all(attempts(run) == ["1: from epoch 0"] for run in runs)
+    assert [done.err.count(" seed=") for done in ended] == [8, 8]  # each tells of all
 
 
 def test_a_sweep_waits_for_a_run_that_train_is_at(mischief: Path, tmp_path: Path) -> None:
     other = start("train", mischief.name, does("wait"), cwd=tmp_path)
     wait_until(lambda: states(tmp_path / "runs") == ["running"])
-    process = start("sweep", mischief.name, does("wait", "nothing"), "--json", cwd=tmp_path)
+    process = start("sweep", mischief.name, does("wait", "nothing"), "--jobs", "1", "--json",
+                    cwd=tmp_path)  # fmt: skip
     wait_until(lambda: states(tmp_path / "runs") == ["finished", "running"])
     told = "another process trains the remaining 1 runs"
     assert heard(process, told)
@@ -147,7 +145,8 @@ def test_a_run_that_fails_elsewhere_meanwhile_is_not_repeated(
 ) -> None:
     other = start("sweep", mischief.name, does("late", "nothing"), "--jobs", "1", cwd=tmp_path)
     wait_until(lambda: "running" in states(tmp_path / "runs"))
-    process = start("sweep", mischief.name, does("late", "nothing"), "--json", cwd=tmp_path)
+    process = start("sweep", mischief.name, does("late", "nothing"), "--jobs", "1", "--json",
+                    cwd=tmp_path)  # fmt: skip
     wait_until(lambda: states(tmp_path / "runs") == ["finished", "running"])
     (tmp_path / "gate").touch()
     first, done = finish(other), finish(process)
@@ -169,21 +168,7 @@ def test_rerun_all_refuses_before_it_takes_anything_away(mischief: Path, tmp_pat
     assert finish(other).code == 0
 
 
-def test_rerun_failed_goes_on_with_what_it_was_interrupted_at(
-    mischief: Path, tmp_path: Path
-) -> None:
-    arguments = ["sweep", mischief.name, does("raise", "wait"), "--jobs", "1"]
-    process = start(*arguments, cwd=tmp_path)
-    wait_until(lambda: states(tmp_path / "runs") == ["failed", "running"])
-    process.send_signal(signal.SIGINT)
-    assert finish(process).code == 130
-    (tmp_path / "mischief.py").write_text(MISCHIEF.replace("self.calls == 30", "False"))
-    (tmp_path / "gate").touch()
-    assert finish(start(*arguments, "--rerun", "failed", cwd=tmp_path)).code == 0
-    assert states(tmp_path / "runs") == ["finished", "finished"]
-
-
 def test_a_sweep_killed_again_and_again_equals_one_never_disturbed(tmp_path: Path) -> None:
     """`python -m tests.helpers.sweep_kills` does it twenty times."""
-    hits, found = sweep_kills.torment(tmp_path, 4, seed=1)
-    assert len(hits) == 4 and found == []
+    hits, found = sweep_kills.torment(tmp_path, 3, seed=1)
+    assert {hit.target for hit in hits} == set(sweep_kills.TARGETS) and found == []

@@ -11,37 +11,26 @@ from pathlib import Path
 
 from advtrain import load_config, train
 from tests.helpers.kills import differences
+from tests.helpers.terminal import read_all
 
 
-def test_a_sweep_leaves_the_runs_that_train_gives(advtrain, tiny: Path, tmp_path: Path) -> None:
-    done = advtrain("sweep", tiny, "eps=0.05,0.1", "lr=0.05,0.5", "--seeds", "0-1", "--json")
-    assert done.code == 0, done.err
-    result = json.loads(done.out)
-    assert {run["state"] for run in result["runs"]} == {"finished"} and len(result["runs"]) == 8
-    own = train(load_config(tiny, ["eps=0.1", "lr=0.5", "seed=1"]), tmp_path / "own", device="cpu")
-    swept = next(Path(r["run_dir"]) for r in result["runs"]
-                 if r["overrides"] == ["eps=0.1", "lr=0.5"] and r["seed"] == 1)  # fmt: skip
-    assert differences(own.dir, tmp_path / swept) == []
-    assert json.loads((swept / "provenance.json").read_text())["sessions"][0]["argv"] == [
-        "advtrain", "sweep", str(tiny), "eps=0.05,0.1", "lr=0.05,0.5", "--seeds", "0-1", "--json",
-    ]  # fmt: skip
-
-
-def test_a_terminal_sees_the_grid_while_it_is_trained(tiny: Path, tmp_path: Path) -> None:
+def test_a_terminal_sees_the_grid_and_its_runs_are_those_of_train(
+    tiny: Path, tmp_path: Path
+) -> None:
+    words = ["sweep", str(tiny), "eps=0.05,0.1", "lr=0.1,0.5", "epochs=20"]
     master, terminal = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-m", "advtrain", "sweep", tiny, "eps=0.1,0.2", "lr=0.1,0.5", "epochs=30"],
+        [sys.executable, "-m", "advtrain", *words],
         cwd=tmp_path, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=terminal,
         env=os.environ | {"TERM": "xterm", "COLUMNS": "100", "LINES": "40"},
     )  # fmt: skip
     os.close(terminal)
-    seen = b""
-    try:
-        while part := os.read(master, 65536):
-            seen += part
-    except OSError:  # Linux: the other end is closed
-        pass
-    out = process.communicate(timeout=60)[0].decode()
-    text = seen.decode()
+    seen, out = read_all(master), process.communicate(timeout=60)[0].decode()
     assert process.returncode == 0 and "\x1b" not in out
-    assert "eps \\ lr" in text and "/4 runs" in text and "left" in text and "/30" in text
+    assert "eps \\ lr" in seen and "/4 runs" in seen and "left" in seen and "/20" in seen
+    runs = {file.parent.name: file.parent for file in tmp_path.glob("runs/tiny/*/status.json")}
+    assert len(runs) == 4
+    own = train(load_config(tiny, ["eps=0.1", "lr=0.5", "epochs=20"]), tmp_path / "own").dir
+    assert differences(own, runs[own.name]) == []
+    (session,) = json.loads((runs[own.name] / "provenance.json").read_text())["sessions"]
+    assert session["argv"][1:] == words

@@ -1,4 +1,4 @@
-"""The page as a file: whole, escaped, the same each time. Chromium opens it in tests/processes."""
+"""The page as a file: whole, escaped, the same each time; test_browser.py opens it."""
 
 from __future__ import annotations
 
@@ -19,12 +19,13 @@ from advtrain.report.page.inline_svg import Styles, inline
 from advtrain.report.page.render import page
 from advtrain.report.page.theme import VARIABLES
 from tests.helpers.pages import HOSTILE, Made, Read, poisoned, sweep
+from tests.helpers.shared import once
 from tests.helpers.synthetic import learning, write_csv, write_run
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
-    return sweep(tmp_path_factory.mktemp("page"))
+    return once(tmp_path_factory, "page", sweep)
 
 
 def test_the_page_is_whole_and_every_id_is_there_once(made: Made) -> None:

@@ -20,7 +20,7 @@ from advtrain.store.writer import RunDirectory
 from tests.helpers import kills
 from tests.helpers.command_line import Done
 from tests.helpers.run_files import contents, rewrite, state
-from tests.helpers.stopped_runs import stopped
+from tests.helpers.stopped_runs import stopped, undisturbed
 
 
 def test_another_hosts_run_is_left_alone_while_it_lives(
@@ -175,7 +175,7 @@ def test_a_full_disk_loses_nothing(
     advtrain: Callable[..., Done], tiny: Path, tmp_path: Path
 ) -> None:
     keys = ["epochs=8", "keep_every=1", "model.args.width=256"]  # 150 kB an epoch
-    quiet = train(load_config(tiny, keys), tmp_path / "quiet", device="cpu").dir
+    quiet = undisturbed(tiny, *keys)
     with small_disk(tmp_path / "runs", "1m") as remount:
         full: Done = advtrain("train", tiny, *keys)
         (run,) = tmp_path.glob("runs/tiny/*")

@@ -24,7 +24,7 @@ from tests.helpers.damage import (
     text,
 )
 from tests.helpers.run_files import contents, state
-from tests.helpers.stopped_runs import BATCHES, NORMED, Stop, Watch, stopped_at
+from tests.helpers.stopped_runs import BATCHES, NORMED, Stop, Watch, stopped_at, undisturbed
 
 
 @pytest.mark.parametrize("epoch", [0, 2])
@@ -36,7 +36,7 @@ def test_a_damaged_part_costs_the_epoch_and_one_warning(
     config: Path, tmp_path: Path, damage: Callable[[Path], None], epoch: int
 ) -> None:
     keys = [*NORMED, "optimizer=adam", "ema=0.9"]
-    quiet = train(load_config(config, keys), tmp_path / "quiet", device="cpu").dir
+    quiet = undisturbed(config, *keys)
     run = stopped_at(config, tmp_path / "runs", epoch, 4, *keys)
     damage(run / "part.pt")
     watch = Watch()
@@ -48,7 +48,7 @@ def test_a_damaged_part_costs_the_epoch_and_one_warning(
 
 
 def test_a_part_counts_only_for_its_epoch(config: Path, tmp_path: Path) -> None:
-    quiet = train(load_config(config), tmp_path / "quiet", device="cpu").dir
+    quiet = undisturbed(config)
     run = stopped_at(config, tmp_path / "runs", 1, 3)
     part, last = (run / "part.pt").read_bytes(), (run / "last.pt").read_bytes()
     with pytest.raises(KeyboardInterrupt):
@@ -122,7 +122,7 @@ def test_the_weights_of_half_an_epoch_are_not_evaluated(
 def test_a_full_disk_at_a_stop_costs_the_epoch_under_way_alone(
     config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    quiet = train(load_config(config), tmp_path / "quiet", device="cpu").dir
+    quiet = undisturbed(config)
     write = Path.write_bytes
 
     def full(file: Path, content: bytes) -> int:

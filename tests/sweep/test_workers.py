@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from advtrain.sweep.launch import pool
-from advtrain.sweep.launch.pool import Worker, Workers
+from advtrain.sweep.launch.pool import Worker, Workers, died_of
 
 ENDED: dict[str, Any] = {"event": "ended", "state": "finished", "error": ""}
 
@@ -46,3 +46,9 @@ def test_a_workers_end_is_noticed_though_a_process_of_its_own_keeps_the_pipe(
     for late in (ENDED, None):
         workers._events.put((worker, late))
         assert workers.event(0.01) is None
+
+
+def test_what_ended_a_process_is_said_by_its_exit_code() -> None:
+    assert died_of(3) == "its process ended with exit code 3"
+    assert died_of(-9) == "killed by SIGKILL, perhaps for lack of memory"
+    assert died_of(-11) == "killed by SIGSEGV" and died_of(-99) == "killed by signal 99"

@@ -22,7 +22,7 @@ from advtrain.tasks import keep
 from tests.helpers import kills
 from tests.helpers.damage import cut, empty, text
 from tests.helpers.poisoned import POISONED, Poison
-from tests.helpers.stopped_runs import NORMED, Stop, stopped
+from tests.helpers.stopped_runs import NORMED, Stop, stopped, undisturbed
 
 COLOUR = """\
 import torch
@@ -182,7 +182,7 @@ def of_other_images(file: Path) -> None:
 def test_a_damaged_file_is_begun_anew(
     config: Path, tmp_path: Path, damage: Callable[[Path], None]
 ) -> None:
-    quiet = train(load_config(config), tmp_path / "quiet", device="cpu").dir
+    quiet = undisturbed(config)
     run = stopped(config, tmp_path / "runs")
     damage(run / "examples.npz")
     watch = Stop(99)

@@ -13,6 +13,7 @@ from advtrain.process.signals import interruptible
 from tests.helpers import kills
 from tests.helpers.gated_network import GATED, SIGNALS, Tell
 from tests.helpers.run_files import only_run, state
+from tests.helpers.stopped_runs import undisturbed
 
 
 @pytest.mark.parametrize("number", SIGNALS, ids=lambda n: n.name)
@@ -28,22 +29,22 @@ from tests.helpers.run_files import only_run, state
 def test_a_signal_in_a_batch_or_an_evaluation_stops_the_run_there(
     gated: Path, tmp_path: Path, number: signal.Signals, batch: int, swallows: bool, said: str
 ) -> None:
-    undisturbed = train(load_config(gated, GATED), tmp_path / "quiet", device="cpu").dir
+    quiet = undisturbed(gated, *GATED)
     before = [signal.getsignal(one) for one in SIGNALS]
     told = Tell(number, batch, swallows)
     with pytest.raises(Interrupted, match=f"^interrupted {said}, saved in"), interruptible():
         train(load_config(gated, GATED), tmp_path / "runs", device="cpu", observer=told)
     assert [signal.getsignal(one) for one in SIGNALS] == before
     run = train(load_config(gated, GATED), tmp_path / "runs", device="cpu").dir
-    assert kills.differences(undisturbed, run) == []
+    assert kills.differences(quiet, run) == []
 
 
 def test_from_python_ctrl_c_stops_at_any_moment(gated: Path, tmp_path: Path) -> None:
-    undisturbed = train(load_config(gated, GATED), tmp_path / "quiet", device="cpu").dir
+    quiet = undisturbed(gated, *GATED)
     told = Tell(signal.SIGINT, 3)
     with pytest.raises(KeyboardInterrupt, match=r"^interrupted after epoch 0, saved in"):
         train(load_config(gated, GATED), tmp_path / "runs", device="cpu", observer=told)
     run = only_run(tmp_path / "runs")
     assert state(run)["state"] == "interrupted" and not (run / "part.pt").exists()
     train(load_config(gated, GATED), tmp_path / "runs", device="cpu")
-    assert kills.differences(undisturbed, run) == []
+    assert kills.differences(quiet, run) == []

@@ -18,6 +18,7 @@ from advtrain.store.writer import RunDirectory
 from tests.helpers import kills
 from tests.helpers.gated_network import GATED, NET, SIGNALS, Tell
 from tests.helpers.run_files import attempts, only_run, state
+from tests.helpers.stopped_runs import undisturbed
 
 
 def amid_examples(number: signal.Signals, patch: pytest.MonkeyPatch) -> None:
@@ -38,27 +39,27 @@ def test_an_epoch_that_is_being_saved_is_saved(
     gated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals,
     capfd: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    undisturbed = train(load_config(gated, GATED), tmp_path / "quiet", device="cpu").dir
+    quiet = undisturbed(gated, *GATED)
     amid_examples(number, monkeypatch)
     with pytest.raises(Interrupted, match=r"^interrupted after epoch 1, saved in"), interruptible():
         train(load_config(gated, GATED), tmp_path / "runs", device="cpu")
     assert capfd.readouterr().err == "stopping when this epoch is saved; once more stops at once\n"
     run = train(load_config(gated, GATED), tmp_path / "runs", device="cpu").dir
     assert attempts(run) == ["1: from epoch 0", "2: from epoch 1"]
-    assert kills.differences(undisturbed, run) == []
+    assert kills.differences(quiet, run) == []
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # of the archive
 def test_ctrl_c_stays_that_where_it_becomes_another_error(
     gated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    undisturbed = train(load_config(gated, GATED), tmp_path / "quiet", device="cpu").dir
+    quiet = undisturbed(gated, *GATED)
     amid_examples(signal.SIGINT, monkeypatch)  # Python's own KeyboardInterrupt, then a ValueError
     with pytest.raises(KeyboardInterrupt, match=r"^interrupted after epoch 0, saved in"):
         train(load_config(gated, GATED), tmp_path / "runs", device="cpu")
     assert state(only_run(tmp_path / "runs"))["state"] == "interrupted"
     run = train(load_config(gated, GATED), tmp_path / "runs", device="cpu").dir
-    assert kills.differences(undisturbed, run) == []
+    assert kills.differences(quiet, run) == []
     gc.collect()  # the archive, within this test
 
 
