@@ -27,6 +27,7 @@ NODES = ("n1", "n2")
 PROGRAMS = ("slurmctld", "slurmd", "slurmdbd", "munged", "mariadbd", "sbatch")
 
 DAEMONS = ("slurmd", "slurmstepd")
+PATIENCE = 300  # seconds, for a machine that has much else to do
 
 
 def why_not() -> str:
@@ -118,7 +119,7 @@ class SlurmHost:
     def start_node(self, name: str) -> None:
         """Start the node's daemon and wait until the node answers."""
         self.run("slurmd", "-N", name)
-        self.wait_for(lambda: not self.node_state(name).endswith(("*", "down")), 30)
+        self.wait_for(lambda: not self.node_state(name).endswith(("*", "down")))
 
     def node_state(self, name: str) -> str:
         """One word: idle, mixed, allocated, completing, down; with `*` if the node is silent."""
@@ -132,15 +133,15 @@ class SlurmHost:
         for name in NODES:
             if not self.node_pids(name):
                 self.start_node(name)
-        self.wait_for(lambda: all(self.node_state(name) == "idle" for name in NODES), 60)
+        self.wait_for(lambda: all(self.node_state(name) == "idle" for name in NODES))
 
-    def wait_for(self, predicate: Callable[[], object], seconds: float) -> None:
-        """Return once it is true; after so many seconds, fail with the state of all jobs."""
-        end = time.monotonic() + seconds
+    def wait_for(self, predicate: Callable[[], object]) -> None:
+        """Return once it is true; after minutes, fail with the state of all jobs."""
+        end = time.monotonic() + PATIENCE
         while not predicate():
             if time.monotonic() > end:
                 jobs = self.run("squeue", "--long") + self.run("sinfo", "-N", "--long")
-                raise AssertionError(f"not so after {seconds} s\n{jobs}")
+                raise AssertionError(f"not so after {PATIENCE} s\n{jobs}")
             time.sleep(0.1)
 
 

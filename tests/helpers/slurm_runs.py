@@ -84,7 +84,7 @@ def half_way(slurm: SlurmHost, folder: Path, epochs: int = 20) -> subprocess.Pop
     slow_config(folder, epochs)
     hold(folder, epochs=2, batches=3)
     process = begin(slurm, folder)
-    slurm.wait_for(lambda: len(held(folder)) == 2, 60)
+    slurm.wait_for(lambda: len(held(folder)) == 2)
     return process
 
 

@@ -34,9 +34,9 @@ def trained(cwd: Path, *arguments: object, processes: int = 2, **env: str) -> Do
 
 
 def lines_of_its_own(done: Done) -> list[str]:
-    """What advtrain itself said on stderr: torchrun reports the failure at length, too."""
+    """What advtrain said on stderr, besides the data: torchrun reports failures at length, too."""
     (said, *_) = done.err.partition("Traceback (most recent call last):")
-    noise = (": W", ": E", "W1", "E1", "W0", "E0", "*", "Setting OMP")
+    noise = (": W", ": E", "W1", "E1", "W0", "E0", "*", "Setting OMP", "data: ")
     return [line for line in said.splitlines() if line and not line.startswith(noise)]
 
 

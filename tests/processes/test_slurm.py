@@ -95,7 +95,7 @@ def test_a_job_cancelled_by_hand_is_a_line_and_goes_on_with_the_same_command(
     cancelled, other = runs(tmp_path)
     job = runs(tmp_path)[cancelled]["job"]
     slurm.run("scancel", job)
-    slurm.wait_for(lambda: stopping(tmp_path, cancelled), 30)
+    slurm.wait_for(lambda: stopping(tmp_path, cancelled))
     go_on(tmp_path)
     done = finish(process)
     assert done.code == 1
@@ -123,14 +123,14 @@ def test_a_task_warned_or_told_to_end_is_saved_and_requeued(
     # its own, after which it puts back into the queue only what it had to kill.
     slurm.run("scancel", "--signal=USR2", warned)
     slurm.run("scancel", "--signal=TERM", told)
-    slurm.wait_for(lambda: all(stopping(tmp_path, name) for name in jobs), 30)
+    slurm.wait_for(lambda: all(stopping(tmp_path, name) for name in jobs))
     go_on(tmp_path)
-    slurm.wait_for(lambda: states(tmp_path) == ["interrupted"] * 2, 30)
-    slurm.wait_for(lambda: all(gone(status["pid"]) for status in runs(tmp_path).values()), 30)
+    slurm.wait_for(lambda: states(tmp_path) == ["interrupted"] * 2)
+    slurm.wait_for(lambda: all(gone(status["pid"]) for status in runs(tmp_path).values()))
     time.sleep(3)  # in which a task that did not wait for Slurm would have ended
     assert slurm.job(told)["JobState"] == "RUNNING"
     slurm.run("scontrol", "requeue", told)
-    slurm.wait_for(lambda: process.poll() is not None, 120)
+    slurm.wait_for(lambda: process.poll() is not None)
     done = finish(process)
     assert done.code == 0, done.err
     for name, status in runs(tmp_path).items():
@@ -149,7 +149,7 @@ def test_fail_fast_cancels_the_other_jobs(
     done = sweep_on_slurm("--fail-fast")
     assert done.code == 1
     assert "OSError: no luck" in done.err and "stopping: the other jobs are cancelled" in done.err
-    slurm.wait_for(lambda: slurm.run("squeue", "-h") == "", 30)
+    slurm.wait_for(lambda: slurm.run("squeue", "-h") == "")
     assert "failed" in states(tmp_path) and "finished" not in states(tmp_path)
 
 
@@ -210,7 +210,7 @@ def test_status_shows_the_queue_beside_the_runs(
         monkeypatch.setenv(name, value)
     slow_config(tmp_path, epochs=40)
     process = begin(slurm, tmp_path, "slurm.cpus=2", "--jobs", "1")
-    slurm.wait_for(lambda: at_work(tmp_path), 60)
+    slurm.wait_for(lambda: at_work(tmp_path))
     (name,) = at_work(tmp_path)
     listed = {Path(run["run_dir"]).name: run for run in status(advtrain)}
     assert listed[name]["queue"] == f"running {runs(tmp_path)[name]['host']}"

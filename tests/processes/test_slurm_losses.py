@@ -47,14 +47,14 @@ def lose_node(slurm: SlurmHost, folder: Path) -> tuple[str, dict[str, Any], list
     def held_there() -> list[str]:
         return [name for name in held(folder) if name in at_work(folder, "n2", 3)]
 
-    slurm.wait_for(held_there, 60)
+    slurm.wait_for(held_there)
     lost = min(held_there(), key=lambda name: runs(folder)[name]["epoch"])
     status = runs(folder)[lost]
     alive = [task_of(status["pid"]), status["pid"]]
     os.kill(status["pid"], signal.SIGSTOP)
     slurm.kill_node("n2", spare=alive)
     slurm.give_up_node("n2")
-    slurm.wait_for(lambda: slurm.job(status["job"])["JobState"] == "PENDING", 30)
+    slurm.wait_for(lambda: slurm.job(status["job"])["JobState"] == "PENDING")
     slurm.start_node("n2")
     return lost, status, alive
 
@@ -69,17 +69,17 @@ def test_preempted_and_lost_runs_end_as_if_nothing_had_happened(
     hold(tmp_path, epochs=3, batches=3)
     process = begin(slurm, tmp_path)
     try:
-        slurm.wait_for(lambda: hosts(tmp_path) == {"n1", "n2"}, 60)
+        slurm.wait_for(lambda: hosts(tmp_path) == {"n1", "n2"})
         preempted = at_work(tmp_path, "n1", 0)
         slurm.preempt("n1", 5)
-        slurm.wait_for(lambda: all(stopping(tmp_path, name) for name in preempted), 30)
+        slurm.wait_for(lambda: all(stopping(tmp_path, name) for name in preempted))
         go_on(tmp_path)
-        slurm.wait_for(lambda: {state(name) for name in preempted} == {"interrupted"}, 30)
+        slurm.wait_for(lambda: {state(name) for name in preempted} == {"interrupted"})
 
         hold(tmp_path, epochs=3, batches=3)
         lost, first, alive = lose_node(slurm, tmp_path)
         go_on(tmp_path)
-        slurm.wait_for(lambda: process.poll() is not None, 240)
+        slurm.wait_for(lambda: process.poll() is not None)
     finally:
         done = finish(process, 1)
     assert done.code == 0, done.err
@@ -94,7 +94,7 @@ def test_preempted_and_lost_runs_end_as_if_nothing_had_happened(
     left = contents(tmp_path / "runs/slow" / lost)
     assert not any(map(gone, alive))
     os.kill(first["pid"], signal.SIGCONT)
-    slurm.wait_for(lambda: all(map(gone, alive)), 60)
+    slurm.wait_for(lambda: all(map(gone, alive)))
     assert contents(tmp_path / "runs/slow" / lost) == left
     (log,) = tmp_path.glob(f"runs/slow/sweeps/*/slurm/{first['job']}_0_log.err")
     assert "failed" not in log.read_text()  # it is for its task as if another were at the run

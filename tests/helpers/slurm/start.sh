@@ -29,15 +29,15 @@ failed() {
 }
 trap failed ERR
 
-# until_true WHAT COMMAND...: wait for it, 30 s at most.
+# until_true WHAT COMMAND...: wait for it, two minutes at most.
 until_true() {
   local what=$1
   shift
-  for _ in $(seq 300); do
+  for _ in $(seq 1200); do
     if "$@" >/dev/null 2>&1; then return; fi
     sleep 0.1
   done
-  echo "waited 30 s for $what" >&2
+  echo "waited two minutes for $what" >&2
   return 1
 }
 
