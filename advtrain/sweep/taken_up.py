@@ -42,7 +42,7 @@ def _there(runs: Sequence[Planned], *, anew: bool) -> dict[Path, Config]:
     folder = runs[0].path.parent
     known = directories(folder)
     found: dict[Path, Config] = {}
-    for cell in {run.point: run for run in runs}.values():
+    for cell in {run.texts: run for run in runs}.values():
         found |= dict.fromkeys(other_seeds(cell.config, folder, None, known), cell.config)
     own = {run.path: run.config for run in runs}
     found = {path: config for path, config in found.items() if path not in own}

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from tests.helpers.command_line import Done
+
 CONFIG = """\
 name: own
 model: import:mynet:Net
@@ -52,3 +54,10 @@ def forget_code(run: Path) -> None:
     record["dataset_checksum"] = record["dataset_checksum"].partition("-")[0]
     del record["sources"], record["dataset_stamp"]
     file.write_text(json.dumps(record))
+
+
+def refused(done: Done, *words: str) -> None:
+    """The command ended with one line that has these words, and exit code 2."""
+    assert done.code == 2 and done.out == "", done
+    (line,) = done.err.splitlines()
+    assert [word for word in words if word not in line] == [], line

@@ -14,14 +14,12 @@ from advtrain import load_config, train
 from advtrain.config.schema import Config
 from advtrain.errors import AdvtrainError
 from advtrain.sweep.launch.config_json import config_from_json, config_to_json
-from advtrain.sweep.launch.image_sums import image_sums
 from advtrain.sweep.plan import Planned, plan, read_study
 from advtrain.sweep.taken_up import check_taken_up
 from advtrain.tasks.checksums import checksum_of
 from tests.helpers.command_line import Done
-from tests.helpers.own_network import change, forget_code, write_own
-from tests.tasks.test_changed_code import refused
-from tests.tasks.test_changed_images import LOAD, write_arrays
+from tests.helpers.own_arrays import write_arrays, write_function
+from tests.helpers.own_network import change, forget_code, refused, write_own
 
 Command = Callable[..., Done]
 
@@ -103,9 +101,7 @@ def test_a_config_takes_the_code_of_its_sweep_to_other_processes(own: Path) -> N
 def function(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A config whose images a function reads from a file; they are loaded in this process."""
     monkeypatch.chdir(tiny.parent)
-    tiny.with_name("mine.py").write_text(LOAD)
-    write_arrays(tiny.parent, np.arange(60) % 3)
-    tiny.write_text(tiny.read_text().replace("{name: digits, train_size: 200}", "import:mine:load"))
+    write_function(tiny)
 
     def here(configs: Sequence[Config]) -> list[str]:
         return [checksum_of(config) for config in configs]
@@ -133,17 +129,3 @@ def test_what_cannot_be_changed_is_not_loaded(
     monkeypatch.setattr("advtrain.sweep.taken_up.image_sums", lambda c: asked.extend(c) or [])
     trained(tiny)
     assert check_taken_up(planned(tiny)) == [] == asked
-
-
-def test_another_process_loads_the_images(function: Path) -> None:
-    """One for all datasets; what they print, and why one cannot be loaded, is told apart."""
-    function.with_name("mine.py").write_text(LOAD.replace("    with", "    print('!')\n    with"))
-    config = load_config(function)
-    assert image_sums([config]) == [checksum_of(config)] and image_sums([]) == []
-    function.with_name("mine.npz").unlink()
-    with pytest.raises(AdvtrainError) as error:
-        image_sums([config])
-    assert str(error.value).startswith(f"{function}:3:1: dataset.name: import:mine:load: File")
-    function.with_name("mine.py").write_text("import os\ndef load(train): os._exit(7)\n")
-    with pytest.raises(AdvtrainError, match="exit code 7"):
-        image_sums([load_config(function)])

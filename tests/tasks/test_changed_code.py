@@ -14,10 +14,16 @@ import pytest
 from torch import nn
 
 from advtrain import load_config, train
+from advtrain.errors import AdvtrainError
+from advtrain.learning.distributed.group import Group
 from advtrain.process.observer import Observer
+from advtrain.tasks.checksums import checksum_of
+from advtrain.tasks.prepare import Assignment
+from advtrain.tasks.train import _follow
 from tests.helpers.command_line import Done
-from tests.helpers.own_network import change, forget_code, write_own
-from tests.tasks.test_resume import Stop, contents
+from tests.helpers.own_network import change, forget_code, refused, write_own
+from tests.helpers.run_files import contents
+from tests.helpers.stopped_runs import Stop
 
 Command = Callable[..., Done]
 
@@ -35,12 +41,6 @@ def wider(tmp_path: Path) -> Callable[[], None]:
 
 def finished(own: Path, *keys: str) -> Path:
     return train(load_config(own, keys), own.parent / "runs", device="cpu").dir
-
-
-def refused(done: Done, *words: str) -> None:
-    assert done.code == 2 and done.out == "", done
-    (line,) = done.err.splitlines()
-    assert [word for word in words if word not in line] == [], line
 
 
 def test_a_finished_run_is_not_shown_as_the_result_of_other_code(
@@ -89,14 +89,14 @@ def test_a_run_that_failed_before_it_had_any_weights_takes_the_mended_code(
     change(own.parent / "blocks.py", "nn.ReLU", "lambda: Odd()")
     with (own.parent / "blocks.py").open("a") as file:
         file.write(
-            "class Odd(nn.Module):\n    def forward(self, x):\n        assert len(x) == 2\n"
+            "class Odd(nn.Module):\n    def forward(self, x):\n        assert len(x) != 53\n"
             "        return x\n"
         )
-    assert advtrain("train", own).code == 1
-    change(own.parent / "blocks.py", "assert len(x) == 2", "pass")
-    assert advtrain("train", own).code == 0
+    assert advtrain("train", own, "batch_size=53").code == 1
+    change(own.parent / "blocks.py", "assert len(x) != 53", "pass")
+    assert advtrain("train", own, "batch_size=53").code == 0
     change(own.parent / "blocks.py", "pass", "x = x * 2")
-    refused(advtrain("train", own), "blocks.py has changed")
+    refused(advtrain("train", own, "batch_size=53"), "blocks.py has changed")
 
 
 def test_a_run_does_not_go_on_from_one_of_other_code(
@@ -230,3 +230,17 @@ def test_weights_to_start_from_make_another_run_when_they_change(own: Path, tmp_
         shutil.copy(run / "last.pt", weights)
         found.append(finished(own, f"model.weights={weights}", "epochs=1"))
     assert found[0] != found[1]
+
+
+def test_processes_with_different_code_do_not_train_together(own: Path, tmp_path: Path) -> None:
+    config = load_config(own)
+    path = tmp_path / "runs/own/new-s0-00000000"
+
+    class Elsewhere(Group):
+        """As a follower sees a leader who has read other files."""
+
+        def agreed(self, _: Any) -> Any:
+            return (checksum_of(config), 0, "of other code")
+
+    with pytest.raises(AdvtrainError, match="finds other images, other source files or another"):
+        _follow(Assignment(config, path, None, "cpu"), Elsewhere(rank=1))

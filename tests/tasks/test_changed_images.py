@@ -14,26 +14,11 @@ from advtrain import load_config, train
 from advtrain.config.schema import Dataset
 from advtrain.store.same_images import FIXED, stamp
 from tests.helpers.command_line import Done
-from tests.helpers.own_network import forget_code
-from tests.tasks.test_changed_code import refused
-from tests.tasks.test_resume import Stop
+from tests.helpers.own_arrays import FUNCTION, LOAD, write_arrays
+from tests.helpers.own_network import forget_code, refused
+from tests.helpers.stopped_runs import Stop
 
 Command = Callable[..., Done]
-
-LOAD = """\
-from pathlib import Path
-import numpy as np
-
-def load(train):
-    with np.load(Path(__file__).with_name("mine.npz")) as file:
-        return file["images"], file["labels"]
-"""
-FUNCTION = "dataset=import:mine:load"
-
-
-def write_arrays(folder: Path, labels: np.ndarray) -> None:
-    images = np.random.default_rng(0).random((len(labels), 4, 4), dtype=np.float32)
-    np.savez(folder / "mine.npz", images=images, labels=labels)
 
 
 def write_folder(root: Path, shift: int = 0) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from advtrain.learning.data.images import portions
 from advtrain.store.evaluation_csv import COLUMNS
 from advtrain.tasks import evaluate
 from advtrain.tasks import evaluate as tasks_evaluate
+from tests.helpers import known_network
 from tests.helpers.known_network import MARGINS, accuracies, by_hand, pixels_run, table
 
 EPS = 0.1
@@ -243,12 +243,19 @@ def test_a_full_disk_is_said_plainly(advtrain, run: Path, monkeypatch: pytest.Mo
     assert (run / "evaluation.partial.json").exists()  # repeating the command costs nothing
 
 
-def test_a_network_that_fails_is_one_line(advtrain, run: Path) -> None:
-    module = run.parents[2] / "by_hand.py"
-    failing = "class Pixels(nn.Sequential):\n    def forward(self, x):\n        assert len(x) < 9\n"
-    failing += "        return super().forward(x)\n"
-    module.write_text(module.read_text().replace("class Pixels(nn.Sequential):\n", failing))
-    sys.modules.pop("by_hand")
+FAILING = """\
+class Pixels(nn.Sequential):
+    def forward(self, x):
+        assert len(x) < 9 or not Path("fail").exists()
+        return super().forward(x)
+"""
+
+
+def test_a_network_that_fails_is_one_line(advtrain, tmp_path: Path, monkeypatch) -> None:
+    module = known_network.MODULE.replace("class Pixels(nn.Sequential):\n", FAILING)
+    monkeypatch.setattr(known_network, "MODULE", f"from pathlib import Path\n{module}")
+    run = pixels_run(advtrain, tmp_path)
+    Path("fail").touch()
     done = advtrain("evaluate", run)
     assert done.code == 1 and len(done.err.splitlines()) == 1
-    assert "AssertionError" in done.err and "by_hand.py:16); what was measured is kept" in done.err
+    assert "AssertionError" in done.err and "by_hand.py:17); what was measured is kept" in done.err
