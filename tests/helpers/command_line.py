@@ -27,6 +27,11 @@ class Done:
     out: str
     err: str
 
+    @property
+    def complaints(self) -> list[str]:
+        """The lines on stderr, but those that describe the data."""
+        return [line for line in self.err.splitlines() if not line.startswith("data: ")]
+
 
 def start(
     *arguments: object, cwd: Path, env: dict[str, str] | None = None

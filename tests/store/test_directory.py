@@ -87,7 +87,8 @@ def test_a_process_overtaken_while_it_loads_is_sent_away(
     (tmp_path / "takenover").symlink_to(run)
     left = contents(run) | {"status.json": b""}
     done: Done = advtrain("train", tiny, *keys)
-    assert done.code == 2 and "another process" in done.err and len(done.err.splitlines()) == 1
+    (line,) = done.complaints
+    assert done.code == 2 and "another process" in line
     assert contents(run) | {"status.json": b""} == left
 
 

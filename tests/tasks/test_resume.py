@@ -179,7 +179,7 @@ def test_damage_is_one_clear_line_and_nothing_is_lost(
     before = contents(run)
     done: Done = advtrain("train", config)
     assert done.code == 2, done.err
-    (line,) = (line for line in done.err.splitlines() if not line.startswith("data: "))
+    (line,) = done.complaints
     assert name in line
     assert contents(run) == before
     (run / name).write_bytes(sound)
