@@ -75,13 +75,12 @@ def _import(name: str, key: str, planned: Sources | None, seed: int) -> Sources:
 def _in_process(module: str, now: ModuleSource) -> ModuleSource | None:
     """A module as this process has imported it, else as importing it would."""
     loaded, (spec, source) = _spec_of(module), _IMPORTED.get(module, (None, None))
-    if loaded is None or not loaded.has_location or now.version:
-        return source_now(module, now.file)
-    if spec is loaded:
+    if loaded is not None and spec is loaded:
         return source
-    return (
-        source_now(module, now.file) if loaded.origin == now.file else source_at(str(loaded.origin))
-    )
+    file = loaded.origin if loaded is not None and loaded.has_location else None
+    if file is None or file == now.file or now.version:
+        return source_now(module, now.file)
+    return source_at(file)  # of another folder
 
 
 def _spec_of(module: str) -> ModuleSpec | None:
