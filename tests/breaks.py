@@ -83,7 +83,7 @@ BREAKS = [
           "learning/test_learning.py"),
     Break("loop: batch norm in evaluation mode", "learning/loop.py",
           "session.fast_model.train()", "session.fast_model.eval()",
-          "learning/test_methods.py learning/test_learning.py"),
+          "learning/test_fast_paths.py"),
     Break("loop: eps without its warm-up", "learning/objectives/batch.py",
           "self.attack.eps * self.strength", "self.attack.eps",
           "learning/test_objectives.py tasks/test_method_runs.py"),
