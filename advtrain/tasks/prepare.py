@@ -92,7 +92,7 @@ def prepare(assigned: Assignment, observer: Observer, group: Group = ALONE) -> W
     record["sessions"].append(now)
     fixed = fixed_images(data.test, data.shape)
     shown = _shown(fixed, config, path, session.progress.epoch, observer)
-    record["doubts"] = _tell(data, doubts, observer)  # last: a mistake is to be one line
+    record["doubts"] = [*data.warnings, *doubts]
     return Work(session, rows, record, parent, best, fixed, shown)
 
 
@@ -156,15 +156,6 @@ def ready_model(config: Config, data: Data, where: torch.device) -> nn.Module:
     if config.model.name in MODELS:  # others may rely on the usual strides, by view() for example
         model.to(memory_format=torch.channels_last)  # pooling is several times faster on CPUs
     return model
-
-
-def _tell(data: Data, doubts: list[str], observer: Observer) -> list[str]:
-    """Say what was loaded, and warn of what is seldom meant in it and in the network."""
-    for text in data.notes:
-        observer.note(f"data: {text}")
-    for text in (found := [*data.warnings, *doubts]):
-        observer.warn(text)
-    return found
 
 
 def _shown(

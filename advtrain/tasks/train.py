@@ -94,6 +94,10 @@ def _lead(assigned: Assignment, observer: Observer, group: Group) -> None:
 def _train(work: Work, directory: RunDirectory, observer: Observer) -> None:
     """From the first epoch not done to the last, saving after each."""
     keep_beginning(work, directory)
+    for text in work.session.data.notes:  # not before: a mistake is to be one line
+        observer.note(f"data: {text}")
+    for text in work.provenance["doubts"]:
+        observer.warn(text)
     observer.started(directory.path, work.session.config, work.rows)
     for record in train_epochs(work.session, Leading(work, directory, observer)):
         with deferred("when this epoch is saved"):
