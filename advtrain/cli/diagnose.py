@@ -23,14 +23,15 @@ def diagnose(
     """Say whether a training converges, why not, and what to change."""
     from rich.console import Console
 
-    from advtrain.tasks.diagnose import cells, diagnose_all, parse_columns
+    from advtrain.tasks.diagnose import cells, check_any_judged, diagnose_all, parse_columns
     from advtrain.terminal.answer import print_results
 
     found = diagnose_all(paths, parse_columns(columns or []), classes)
     results, together = [r.to_json() for r in found], [c.to_json() for c in cells(found)]
     if as_json:
         print_json({"results": results, "cells": together})
-    else:
+    check_any_judged(found)
+    if not as_json:
         print_results(results, together, Console(highlight=False))
         for result in found:
             for change in result.changed:

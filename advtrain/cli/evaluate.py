@@ -72,7 +72,9 @@ def evaluate(
     with interruptible("interrupted: what was measured is kept"), _progress(console) as progress:
         from advtrain.tasks.evaluate import EvaluationRequest, evaluate_runs
 
-        request = EvaluationRequest(attack.value, radii, steps, restarts, images, ema, device)
+        request = EvaluationRequest(
+            attack.value, radii, steps, restarts, images, ema, device, eps or ""
+        )
         results = evaluate_runs(chosen, request, warn=warn, progress=progress)
     if as_json:
         print_json({"results": [result.to_json() for result in results]})

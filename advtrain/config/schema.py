@@ -34,7 +34,7 @@ from advtrain.config.optimization import (
     Schedule,
     Sgd,
 )
-from advtrain.config.places import Places
+from advtrain.config.places import ContradictionError, Places
 from advtrain.config.section import Count, Number, Section, Text
 from advtrain.config.slurm import Slurm
 from advtrain.config.source_files import Code
@@ -96,7 +96,9 @@ class Dataset(Section):
     @field_validator("args", "image_size")
     @classmethod
     def _belongs(cls, value: Any, info: Any) -> Any:
-        name = info.data.get("name", "")
+        if "name" not in info.data:  # unknown or not found, which is said of itself
+            return value
+        name = info.data["name"]
         if info.field_name == "args" and value and not name.startswith("import:"):
             raise ValueError("only a dataset of the form import:... takes args")
         if info.field_name == "args" and "train" in value:
@@ -138,8 +140,10 @@ class Attack(Section):
     @classmethod
     def _in_the_box(cls, eps: float, info: Any) -> float:
         if info.data.get("norm") == "linf" and eps > 1:
-            raise ValueError(f"inputs are in [0, 1], so expected at most 1, got {eps:g} "
-                             f"(did you mean {eps:g}/255?)")  # fmt: skip
+            raise ContradictionError(
+                f"inputs are in [0, 1], so expected at most 1, got {eps:g} "
+                f"(did you mean {eps:g}/255?)", "norm",
+            )  # fmt: skip
         return eps
 
     _step = field_validator("alpha", mode="before")(step_expression)

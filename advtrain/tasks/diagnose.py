@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ class Diagnosis:
     verdict: Verdict
     changed: tuple[str, ...] = ()  # since verdict.json was written by older rules
     files: RunFiles | None = None
+    error: str = ""  # why there is no table, with the path
 
     def to_json(self) -> dict[str, Any]:
         """An element of `diagnose --json`, and the object of verdict.json."""
@@ -60,26 +61,21 @@ def diagnose_all(
 ) -> list[Diagnosis]:
     """The verdict on each run and CSV; a folder stands for the runs, else the CSVs, in it.
 
-    Raises AdvtrainError for a path that cannot be judged; what cannot be among the contents of a
-    folder gets a verdict that says so.
+    Raises AdvtrainError for paths that cannot be judged, a line each; what cannot be among the
+    contents of a folder gets a verdict that says so.
     """
     found = {file: named for path in paths for file, named in _expanded(path)}
     if (renamed or classes) and all(is_run(path) for path in found):
         raise AdvtrainError(
             "arguments --columns and --classes: they are about CSVs; a run knows its own"
         )
-    results = []
-    for path, named in found.items():
-        if is_run(path):
-            files = read_files(path)
-            results.append(diagnose_files(files) if named else judged(files))
-            continue
-        try:
-            results.append(diagnose_csv(path, renamed or {}, classes))
-        except AdvtrainError as error:
-            if named:
-                raise
-            results.append(Diagnosis(path, None, _unjudged(path, error)))
+    results = [
+        judged(read_files(path)) if is_run(path) else _judged_csv(path, renamed or {}, classes)
+        for path in found
+    ]
+    wrong = [result.error for result in results if result.error and found[result.path]]
+    if wrong:
+        raise AdvtrainError("\n".join(dict.fromkeys(wrong)))
     return results
 
 
@@ -88,11 +84,25 @@ def judged(files: RunFiles) -> Diagnosis:
     try:
         return diagnose_files(files)
     except AdvtrainError as error:
-        return Diagnosis(files.path, None, _unjudged(files.path, error), files=files)
+        return _not_judged(files.path, error, files)
 
 
-def _unjudged(path: Path, error: AdvtrainError) -> Verdict:
-    return unjudged(str(error).removeprefix(f"{path}: "))
+def _judged_csv(file: Path, renamed: Mapping[str, str], classes: int | None) -> Diagnosis:
+    try:
+        return diagnose_csv(file, renamed, classes)
+    except AdvtrainError as error:
+        return _not_judged(file, error)
+
+
+def _not_judged(path: Path, error: AdvtrainError, files: RunFiles | None = None) -> Diagnosis:
+    text = "; ".join(str(error).splitlines()).removeprefix(f"{path}: ")
+    return Diagnosis(path, None, unjudged(text), error=str(error), files=files)
+
+
+def check_any_judged(results: Sequence[Diagnosis]) -> None:
+    """AdvtrainError, with the reason of each, if there is a verdict on none of them."""
+    if all(result.table is None for result in results):
+        raise AdvtrainError("\n".join(dict.fromkeys(result.error for result in results)))
 
 
 def _expanded(path: Path) -> list[tuple[Path, bool]]:

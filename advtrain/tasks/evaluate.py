@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from advtrain.config.load import load_config, located
 from advtrain.config.names import MODELS
 from advtrain.config.schema import Config
-from advtrain.errors import AdvtrainError, Busy, RunFailed
+from advtrain.errors import AdvtrainError, Busy, RunFailed, described
 from advtrain.learning.attacks.ball import Ball
 from advtrain.learning.attacks.doubts import Measured, doubts, standard_error
 from advtrain.learning.attacks.evaluating import EvaluatingAttack
@@ -68,6 +68,7 @@ class EvaluationRequest:
     images: int | None = None
     ema: bool = False
     device: str = "auto"
+    eps_typed: str = ""  # the text of --eps, for errors about it
 
     def pgd(self, ball: Ball) -> EvaluatingAttack:
         """The PGD that is asked for."""
@@ -190,8 +191,8 @@ def _radii(run: Path, config: Config, request: EvaluationRequest) -> tuple[float
     for eps in request.eps:
         if config.attack.norm == "linf" and eps > 1:
             raise AdvtrainError(
-                f"argument '--eps {eps:g}': inputs are in [0, 1], so expected at most 1 for linf "
-                f"(did you mean {eps:g}/255?)"
+                f"argument '--eps {request.eps_typed}': inputs are in [0, 1], so expected at most "
+                f"1 for linf, got {eps:g} (did you mean {eps:g}/255?)"
             )
     return tuple(dict.fromkeys(request.eps))
 
@@ -233,7 +234,7 @@ def _rows(work: _Work, eps: float, progress: Callable[[Advance], None]) -> list[
     except Exception as error:  # the network may be the user's, the GPU's memory full
         place = traceback.extract_tb(error.__traceback__)[-1]
         raise RunFailed(
-            f"{run}: {name}: {type(error).__name__}: {' '.join(str(error).split())[:300]} "
+            f"{run}: {name}: {described(error)} "
             f"({place.filename}:{place.lineno}); what was measured is kept"
         ) from error
     seconds = {name: state["seconds"] for name, state in states.items()}

@@ -33,6 +33,8 @@ def print_results(
 def print_verdict(result: Mapping[str, Any], console: Console) -> None:
     """Headline, the four axes with their rules, and the suggestion."""
     console.print(_headline(result, console), soft_wrap=True)
+    if result["cause"] == "unjudged":  # the headline says why, and so would each axis
+        return
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True, style="dim")
     table.add_column(no_wrap=True)
