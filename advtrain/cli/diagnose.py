@@ -13,7 +13,10 @@ from advtrain.cli.arguments import AsJson, Check, Classes, Columns, print_json
 def diagnose(
     paths: Annotated[
         list[Path],
-        typer.Argument(metavar="RUN | FOLDER | CSV ...", help="Runs, or CSVs of epochs."),
+        typer.Argument(
+            metavar="RUN | FOLDER | CSV ...",
+            help="Runs, folders, or CSVs of epochs (- is standard input).",
+        ),
     ],
     columns: Columns = None,
     classes: Classes = None,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from advtrain.config.load import load_config
 from advtrain.config.overrides import parse_override
 from advtrain.config.schema import Config
 from advtrain.errors import AdvtrainError, SettingError
+from advtrain.store.reader import run_config
 from advtrain.store.run_status import STALE, read_status
 
 
@@ -40,7 +40,7 @@ def read_parent(path: Path) -> Parent:
     # The epoch that ended a run as not finite has no checkpoint.
     epoch = status.epoch - 1 if status.stopped == "nonfinite" else status.epoch
     finished = status.state == "finished" and status.stopped != "nonfinite"
-    return Parent(path, epoch, load_config(path / "config.yaml"), finished)
+    return Parent(path, epoch, run_config(path), finished)
 
 
 def continued(config: Config, parent: Parent) -> Config:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,14 @@ from advtrain.diagnosis.verdict import AXES, Verdict, diagnose, unjudged
 from advtrain.errors import AdvtrainError
 from advtrain.store.csv_cells import Cells, read_cells
 from advtrain.store.epoch_csv import Curves, curves_in, read_curves
+from advtrain.store.missing import cannot_go_on, missing_files
 from advtrain.store.reader import RunFiles, read_files, runs_below
-from advtrain.store.run_status import Status, is_run
+from advtrain.store.run_status import Status, is_run, why_no_status
+
+_NO_PROVENANCE = (
+    "provenance.json is missing: the number of test images, the labels and the run that this one "
+    "goes on from are not known"
+)
 
 
 @dataclass(frozen=True)
@@ -149,14 +155,24 @@ def diagnose_files(files: RunFiles, *, state: str = "") -> Diagnosis:
     """
     path, status = files.path, files.status
     if status is None:
-        raise AdvtrainError(f"{path}: its status.json cannot be read")
+        raise AdvtrainError(f"{path}: its {why_no_status(path)}")
+    missing = missing_files(path, status)
+    if "metrics.csv" in missing:
+        raise AdvtrainError(f"{path}: {cannot_go_on(path, status)}")
     if not (path / "metrics.csv").exists():
         why = f": {status.error}" if status.error else ""
         raise AdvtrainError(f"{path}: no epochs yet ({status.shown}{why})")
     if isinstance(files.config, AdvtrainError):
         raise files.config
     curves = read_curves(path / "metrics.csv")
+    if int(curves.epoch[-1]) < status.epoch:
+        raise AdvtrainError(
+            f"{path}: metrics.csv ends with epoch {curves.epoch[-1]}, though {status.epoch} epochs "
+            "are done; restore the file"
+        )
     table = table_of_run(curves, files.config, status, files.provenance, state)
+    if "provenance.json" in missing:
+        table = replace(table, notes=(*table.notes, _NO_PROVENANCE))
     verdict = diagnose(table, str(path))
     return Diagnosis(path, table, verdict, _changes(path, verdict), files)
 

@@ -14,7 +14,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from advtrain.config.load import load_config, located
+from advtrain.config.load import located
 from advtrain.config.names import MODELS
 from advtrain.config.schema import Config
 from advtrain.errors import AdvtrainError, Busy, RunFailed, described
@@ -52,6 +52,7 @@ from advtrain.store.evaluation_csv import (
     read_partial,
     write_partial,
 )
+from advtrain.store.reader import run_config
 from advtrain.store.same_code import check_networks
 from advtrain.store.same_images import other_images
 from advtrain.store.weights import checksum, load_evaluated
@@ -104,7 +105,7 @@ def evaluate_runs(
         autoattack_class()
     results: list[EvaluationResult] = []
     keys: dict[Path, list[str]] = {}
-    check_networks({one.run: load_config(one.run / "config.yaml") for one in chosen}, warn)
+    check_networks({one.run: run_config(one.run) for one in chosen}, warn)
     with preserved():
         keep_memory(device)
         for one in chosen:
@@ -150,7 +151,7 @@ class _Work:
 
 def _prepare(of: Chosen, request: EvaluationRequest, device: torch.device) -> _Work:
     """Everything that can fail on a user's mistake, before the first attack."""
-    config = load_config(of.run / "config.yaml")
+    config = run_config(of.run)
     eps = _radii(of.run, config, request)
     with located(config):
         import_code(config, ["model.name", "dataset.name"])

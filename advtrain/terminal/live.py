@@ -19,13 +19,12 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from advtrain.config.load import load_config
 from advtrain.config.schema import Config
 from advtrain.process.observer import Observer
 from advtrain.records import EpochRecord, Row
 from advtrain.store.final_csv import read_final
 from advtrain.store.metrics import read_records
-from advtrain.store.reader import Run
+from advtrain.store.reader import Run, run_config
 from advtrain.terminal.answer import print_verdict
 from advtrain.terminal.charts import chart
 from advtrain.terminal.duration import duration
@@ -166,7 +165,7 @@ def _pair(loss: float | None, acc: float | None) -> str:
 def summary(run: Run, console: Console) -> None:
     """How a run ended, its two charts, its directory: the last lines of `advtrain train`."""
     status, rows = run.status, read_records(run.dir / "metrics.csv")
-    config = load_config(run.dir / "config.yaml")
+    config = run_config(run.dir)
     if any(row.test_robust_acc is not None for row in rows):
         console.print(charts(rows, console))
         attack = f"PGD-{config.evaluation.steps}, {config.attack.norm}, eps {config.attack.eps:.4g}"

@@ -18,7 +18,7 @@ from advtrain.report.input.evaluations import evaluations_of
 from advtrain.store.evaluation_csv import EvaluationRow
 from advtrain.store.final_csv import read_final
 from advtrain.store.metrics import CURVE_COLUMNS
-from advtrain.store.reader import RunFiles, read_files
+from advtrain.store.reader import RunFiles, read_files, runs_below
 from advtrain.store.run_status import is_run
 from advtrain.tasks.diagnose import Diagnosis, check_any_judged, diagnose_all, judged
 
@@ -145,7 +145,7 @@ def _about_csvs(
 
 
 def _has_runs(path: Path) -> bool:
-    return path.is_dir() and next(path.rglob("status.json"), None) is not None
+    return path.is_dir() and bool(runs_below(path))
 
 
 def entry_of(result: Diagnosis) -> Entry:

@@ -32,7 +32,7 @@ def config_from_json(content: dict[str, Any]) -> Config:
     make_importable(folder)
     config, problems = problems_of(content["config"])
     if config is None or problems:
-        raise AdvtrainError("; ".join(text for _, text in problems))
+        raise AdvtrainError("; ".join(problem.text for problem in problems))
     places = Places(Path(content["file"]), {tuple(key): at for key, at in content["places"]})
     config._origin = Origin(folder, tuple(content["overrides"]), places, code_in(content))
     return config
