@@ -13,10 +13,11 @@ from typing import Any
 from advtrain.config import yaml_tree
 from advtrain.config.checks import contradictions
 from advtrain.config.json_file import read_object
+from advtrain.config.named_files import Origin
 from advtrain.config.names import did_you_mean, make_importable
 from advtrain.config.overrides import keys_of_sections, parse_override
 from advtrain.config.places import Places
-from advtrain.config.schema import Config, Origin
+from advtrain.config.schema import Config
 from advtrain.config.validation import problems_of
 from advtrain.errors import ConfigError, SettingError
 
@@ -95,7 +96,7 @@ def resolved(
     if merged.problems or config is None:
         raise ConfigError(list(dict.fromkeys(merged.problems)))
     folder = config_folder(path) if check_imports else path.parent
-    config._origin = Origin(folder.resolve(), tuple(overrides), places)
+    config.come_from(Origin(folder.resolve(), tuple(overrides), places))
     return config
 
 

@@ -160,7 +160,7 @@ def _prepare(of: Chosen, request: EvaluationRequest, device: torch.device) -> _W
             config.model.name,
             in_shape=data.shape,
             num_classes=data.num_classes,
-            **config.model.args,
+            **config.model.arguments,
         )
     if other_images(provenance.read(of.run), data.checksum):
         raise AdvtrainError(

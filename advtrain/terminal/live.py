@@ -173,10 +173,12 @@ def summary(run: Run, console: Console) -> None:
         if final:
             attack += f", all {final.images:,} images"
         shown = _scores(final.clean_acc, final.robust_acc) if final else _scores_of(rows[-1])
-        console.print(f"test after epoch {rows[-1].epoch}: {shown} ({attack})")
+        text = f"test after epoch {rows[-1].epoch}: {shown} ({attack})"
+        console.print(text, soft_wrap=True)
     best = next((row for row in rows if row.epoch == status.best_epoch), None)
     if best:
-        console.print(f"best on validation after epoch {best.epoch}: test {_scores_of(best)}")
+        text = f"best on validation after epoch {best.epoch}: test {_scores_of(best)}"
+        console.print(text, soft_wrap=True)
     text = f"{status.state} after {status.epoch} of {status.epochs} epochs"
     if status.stopped == "early_stopping":
         text += ": validation improved no more"
@@ -185,7 +187,7 @@ def summary(run: Run, console: Console) -> None:
         text += f"{status.bad_batch}: a loss or weight was not finite; epochs before it are kept"
     elif status.stopped:
         text += f": training.stop_on has {status.stopped}"
-    console.print(text)
+    console.print(text, soft_wrap=True)
     if verdict := run.verdict:
         print_verdict(verdict, console)
     console.print(str(run.dir), markup=False, soft_wrap=True)

@@ -147,7 +147,7 @@ def test_a_finished_run_needs_no_weights(advtrain, run: Path, lose) -> None:
     lose("last.pt", "best.pt")
     done: Done = advtrain("train", "tiny.yaml")
     assert (done.code, done.err) == (0, "")
-    assert "missing: last.pt, best.pt" in advtrain("status").out
+    assert "missing" not in advtrain("status").out
 
 
 def test_an_evaluation_says_that_the_best_weights_are_lost(advtrain, run: Path, lose) -> None:

@@ -28,7 +28,8 @@ def imported(dataset: Dataset) -> tuple[Arrays, Arrays]:
     try:
         function = import_attribute(dataset.name, "dataset.name")
         accepted = inspect.signature(function).parameters
-        args = ({"root": dataset.root} if "root" in accepted else {}) | dataset.args
+        root = {"root": str(dataset.folder)} if "root" in accepted else {}
+        args = root | dataset.arguments
         results = [function(train=train, **args) for train in (True, False)]
     except SettingError:
         raise
