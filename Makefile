@@ -1,4 +1,5 @@
-# `make demo`, `make quick` and `make test` need Python 3.11+ and nothing else.
+# `make demo`, `make quick` and `make test` need Python 3.11+, and a network for the first
+# installation.
 PYTHON ?= python3
 BIN := .venv/bin
 
@@ -20,7 +21,8 @@ lint: .venv/installed-dev
 	$(BIN)/mypy
 
 .venv/installed: pyproject.toml
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip >/dev/null 2>&1 \
+	  || $(PYTHON) -m venv --clear .venv  # also where an earlier try was cut off
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
 	touch $@
 

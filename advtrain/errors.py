@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
+
+_CODES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")  # colours and the like, as a terminal reads them
+_LONGEST = 300  # characters
+
 
 class AdvtrainError(Exception):
     """Something the user can mend. `exit_code` is what the command line ends with."""
@@ -21,11 +27,14 @@ class ConfigError(AdvtrainError):
 
 
 class SettingError(AdvtrainError):
-    """A key's value that proves wrong only later, beside the files and images it speaks of."""
+    """A key's value that proves wrong only later, beside the files and images it speaks of.
 
-    def __init__(self, key: str, text: str) -> None:
+    `others` are keys that may be the ones to mend; the place shown is that of the one set last.
+    """
+
+    def __init__(self, key: str, text: str, *others: str) -> None:
         super().__init__(f"{key}: {text}")
-        self.key, self.text = key, text
+        self.key, self.text, self.others = key, text, others
 
 
 class Busy(AdvtrainError):
@@ -50,3 +59,19 @@ class Interrupted(AdvtrainError):
     """The user stopped a command; a run that it began can go on later."""
 
     exit_code = 130
+
+
+def in_one_line(error: BaseException) -> str:
+    """What another library's exception says, in one line; a long text ends after a whole word."""
+    text = _CODES.sub("", str(error))
+    plain = "".join(c if c.isprintable() else " " for c in text)
+    short = textwrap.shorten(plain, _LONGEST, placeholder=" ...")
+    if short == "...":  # its first word is longer
+        short = plain.strip()[:_LONGEST]
+    return short or type(error).__name__
+
+
+def described(error: BaseException) -> str:
+    """The same after the exception's type, for code of the user's that may raise anything."""
+    name, text = type(error).__name__, in_one_line(error)
+    return name if text == name else f"{name}: {text}"

@@ -9,9 +9,11 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from typing import Annotated
 
 import typer
 
+from advtrain import __version__
 from advtrain.cli.catalogue import datasets, models, schema
 from advtrain.cli.diagnose import diagnose
 from advtrain.cli.evaluate import evaluate
@@ -41,8 +43,20 @@ for command in (
     app.command()(command)
 
 
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"advtrain {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
-def begin(context: typer.Context) -> None:
+def begin(
+    context: typer.Context,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
     """Refuse under torchrun what one process does alone."""
     from advtrain.process.ranks import follows, place
 

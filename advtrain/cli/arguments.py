@@ -9,6 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
+from advtrain.errors import AdvtrainError
+
 
 class Rerun(StrEnum):
     """Which runs a sweep trains again."""
@@ -51,22 +53,38 @@ Overrides = Annotated[
     ),
 ]
 RunsDir = Annotated[
-    Path, typer.Option(file_okay=False, readable=False, help="Where the runs' directories are.")
+    Path,
+    typer.Option(
+        metavar="DIR", file_okay=False, readable=False, help="Folder of the runs' directories."
+    ),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done and end.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would be done and exit.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 Columns = Annotated[
     list[str] | None,
     typer.Option(
-        metavar="NAME=COLUMN", help="A column of a foreign CSV by our name; may be repeated."
+        metavar="NAME=COLUMN",
+        help="Which column of a CSV is NAME, as in train_robust_loss=loss; may be repeated.",
     ),
 ]
 Classes = Annotated[
     int | None,
-    typer.Option(min=2, max=1_000_000, help="Classes of a foreign CSV, all equally frequent."),
+    typer.Option(
+        min=2, max=1_000_000, help="Number of classes behind a CSV, all equally frequent."
+    ),
 ]
-Check = Annotated[bool, typer.Option("--check", help="End with 3 unless every one has converged.")]
+Check = Annotated[bool, typer.Option("--check", help="Exit with 3 unless every run has converged.")]
+
+
+def check_runs_dir(context: typer.Context, *named: Path | None) -> None:
+    """AdvtrainError if --runs-dir is given beside paths, which say themselves where they are."""
+    source = context.get_parameter_source("runs_dir")
+    if any(named) and source is not None and source.name == "COMMANDLINE":
+        raise AdvtrainError(
+            f"argument '--runs-dir {context.params['runs_dir']}': the paths to look at are given, "
+            "too; leave one out"
+        )
 
 
 def print_json(result: dict[str, Any]) -> None:

@@ -13,7 +13,10 @@ from advtrain.cli.arguments import AsJson, Check, Classes, Columns, print_json
 def diagnose(
     paths: Annotated[
         list[Path],
-        typer.Argument(metavar="RUN | FOLDER | CSV ...", help="Runs, or CSVs of epochs."),
+        typer.Argument(
+            metavar="RUN | FOLDER | CSV ...",
+            help="Runs, folders, or CSVs of epochs (- is standard input).",
+        ),
     ],
     columns: Columns = None,
     classes: Classes = None,
@@ -23,14 +26,15 @@ def diagnose(
     """Say whether a training converges, why not, and what to change."""
     from rich.console import Console
 
-    from advtrain.tasks.diagnose import cells, diagnose_all, parse_columns
+    from advtrain.tasks.diagnose import cells, check_any_judged, diagnose_all, parse_columns
     from advtrain.terminal.answer import print_results
 
     found = diagnose_all(paths, parse_columns(columns or []), classes)
     results, together = [r.to_json() for r in found], [c.to_json() for c in cells(found)]
     if as_json:
         print_json({"results": results, "cells": together})
-    else:
+    check_any_judged(found)
+    if not as_json:
         print_results(results, together, Console(highlight=False))
         for result in found:
             for change in result.changed:

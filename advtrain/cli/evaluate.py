@@ -33,29 +33,33 @@ def evaluate(
         list[Path], typer.Argument(metavar="RUN ...", help="Runs, or folders of finished runs.")
     ],
     attack: Annotated[
-        AttackName, typer.Option(help="autoattack is the standard version, after PGD.")
+        AttackName, typer.Option(help="pgd, or pgd followed by standard AutoAttack.")
     ] = AttackName.pgd,
     eps: Annotated[
         str | None,
-        typer.Option(metavar="V1,V2", help="Radii, such as 4/255,8/255; else that of training."),
+        typer.Option(
+            metavar="V1,V2", help="Radii, such as 4/255,8/255; by default that of training."
+        ),
     ] = None,
     steps: Annotated[int, typer.Option(min=1, help="Steps of PGD, of size 2.5*eps/steps.")] = 50,
-    restarts: Annotated[int, typer.Option(min=1, help="Starts of PGD.")] = 10,
+    restarts: Annotated[int, typer.Option(min=1, help="Random starts of PGD.")] = 10,
     checkpoint: Annotated[
         str | None,
         typer.Option(
             metavar="best|last|FILE",
-            help="By default best where there is one; a FILE may be a state_dict of anyone's.",
+            help="Which weights; by default best if there are any. FILE may be any state_dict.",
         ),
     ] = None,
     images: Annotated[
         int | None, typer.Option(min=1, help="Test images, stratified; by default all.")
     ] = None,
-    ema: Annotated[bool, typer.Option("--ema", help="Attack the averaged weights.")] = False,
+    ema: Annotated[
+        bool, typer.Option("--ema", help="Attack the averaged weights (training.ema).")
+    ] = False,
     device: Device = "auto",
     as_json: AsJson = False,
 ) -> None:
-    """Attack a run's weights harder than training did; go on where it was cut off."""
+    """Attack a run's weights harder than training did; an interrupted evaluation continues."""
     from rich.console import Console
 
     from advtrain.process.devices import check_device
@@ -72,7 +76,9 @@ def evaluate(
     with interruptible("interrupted: what was measured is kept"), _progress(console) as progress:
         from advtrain.tasks.evaluate import EvaluationRequest, evaluate_runs
 
-        request = EvaluationRequest(attack.value, radii, steps, restarts, images, ema, device)
+        request = EvaluationRequest(
+            attack.value, radii, steps, restarts, images, ema, device, eps or ""
+        )
         results = evaluate_runs(chosen, request, warn=warn, progress=progress)
     if as_json:
         print_json({"results": [result.to_json() for result in results]})

@@ -7,40 +7,51 @@ from typing import Annotated
 
 import typer
 
-from advtrain.cli.arguments import AsJson, Check, Classes, Columns, print_json
+from advtrain.cli.arguments import (
+    AsJson,
+    Check,
+    Classes,
+    Columns,
+    RunsDir,
+    check_runs_dir,
+    print_json,
+)
 from advtrain.process.signals import interruptible
 
 
 def report(
+    context: typer.Context,
     paths: Annotated[
         list[Path] | None,
         typer.Argument(
             metavar="[RUN | FOLDER | CSV ...]",
-            help="Runs, sweeps, or CSVs of epochs; by default the latest sweep or run in runs/. "
-            "Two are compared.",
+            help="Runs, sweeps, folders, or CSVs of epochs (- is standard input); by default the "
+            "latest sweep or run in --runs-dir. Two are compared.",
         ),
     ] = None,
     out: Annotated[
-        Path, typer.Option(metavar="DIR", help="Where page, figures and tables go.")
+        Path, typer.Option(metavar="DIR", help="Folder for the page, figures and tables.")
     ] = Path("report"),
     reference: Annotated[
         Path | None,
-        typer.Option(metavar="CSV", help="A published or earlier curve to lay over the others."),
+        typer.Option(metavar="CSV", help="A published or earlier curve, drawn over the others."),
     ] = None,
+    runs_dir: RunsDir = Path("runs"),
     columns: Columns = None,
     classes: Classes = None,
     check: Check = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show convergence on one page: maps, curves, reasons, examples; figures for a paper."""
+    """Make one page of maps, curves, reasons and examples; and figures and tables for a paper."""
     from rich.console import Console
 
     from advtrain.report.make import ReportRequest, make
     from advtrain.report.printed import print_report
     from advtrain.tasks.diagnose import parse_columns
 
+    check_runs_dir(context, *paths or ())
     request = ReportRequest(
-        tuple(paths or ()), out, parse_columns(columns or []), classes, reference
+        tuple(paths or ()), out, parse_columns(columns or []), classes, reference, runs_dir
     )
     with interruptible("interrupted: the report is not whole"):
         content = make(request)

@@ -38,33 +38,37 @@ def sweep(
             autocompletion=complete_override,
         ),
     ] = None,
-    seeds: Annotated[str | None, typer.Option(help="As in 0-4 or 0,2,5-7.")] = None,
+    seeds: Annotated[
+        str | None, typer.Option(metavar="SEEDS", help="Seeds of each cell: 0-4 or 0,2,5-7.")
+    ] = None,
     jobs: Annotated[
         int | None,
         typer.Option(
             min=1,
-            help="Workers, by default one a GPU, else one a core; with Slurm, tasks at a time.",
+            help="Runs at a time, by default one per GPU, else one per core; with Slurm: tasks.",
         ),
     ] = None,
     launcher: Annotated[
-        Launcher, typer.Option(help="local: workers on this machine; slurm: jobs of the cluster.")
+        Launcher, typer.Option(help="local: on this machine; slurm: as jobs of the cluster.")
     ] = Launcher.local,
     rerun: Annotated[
         Rerun | None,
-        typer.Option(help="failed: only what failed or was cut off; all: each run anew."),
+        typer.Option(help="failed: repeat only failed or interrupted runs; all: repeat all."),
     ] = None,
     fail_fast: Annotated[bool, typer.Option(help="Stop at the first run that fails.")] = False,
     refine: Annotated[
         str | None,
-        typer.Option(metavar="KEY", help="Close in on the band of KEY that converges."),
+        typer.Option(metavar="KEY", help="Then search for the range of KEY that converges."),
     ] = None,
-    budget: Annotated[int | None, typer.Option(min=1, help="Most runs that --refine adds.")] = None,
+    budget: Annotated[
+        int | None, typer.Option(min=1, help="How many runs --refine may add.")
+    ] = None,
     runs_dir: RunsDir = Path("runs"),
     device: Device = "auto",
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
-    """Train a grid of configs and seeds on all cores or GPUs, or go on where it stopped."""
+    """Train a grid of configs and seeds on all cores or GPUs; an interrupted sweep continues."""
     from advtrain.sweep.launch.choose import Options
 
     options = Options(

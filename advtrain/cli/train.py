@@ -32,24 +32,29 @@ def train(
     overrides: Overrides = None,
     from_run: Annotated[
         Path | None,
-        typer.Option("--from", metavar="RUN", help="Go on from another run's last.pt."),
+        typer.Option(
+            "--from", metavar="RUN", help="Continue another run as a new one, from its last.pt."
+        ),
     ] = None,
     runs_dir: RunsDir = Path("runs"),
     device: Device = "auto",
     resume: Annotated[
         Resume,
-        typer.Option(help="auto goes on where a run stopped; never refuses to, require insists."),
+        typer.Option(
+            help="auto: resume if possible; never: fail if the run exists; require: fail if it "
+            "does not."
+        ),
     ] = Resume.auto,
     print_config: Annotated[
-        bool, typer.Option("--print-config", help="Print the whole config and end.")
+        bool, typer.Option("--print-config", help="Print the whole config and exit.")
     ] = False,
     dry_run: DryRun = False,
     as_json: AsJson = False,
     quiet: Annotated[
-        bool, typer.Option("--quiet", help="No table of epochs and no charts.")
+        bool, typer.Option("--quiet", help="Print only the verdict and the run's directory.")
     ] = False,
 ) -> None:
-    """Train one config to its end, or go on where it stopped."""
+    """Train one config; an interrupted run continues where it stopped."""
     from advtrain.process.ranks import follows
 
     keys = overrides or []
@@ -167,12 +172,16 @@ def _show(path: Path, as_json: bool, quiet: bool) -> None:
 
     from advtrain.store.reader import Run
     from advtrain.store.run_status import read_status
+    from advtrain.terminal.answer import print_headline
     from advtrain.terminal.live import summary
 
     if as_json:
         if read_status(path):
             print_json(Run(path).to_json())
     elif quiet:
-        print(path)
+        console = Console(highlight=False)
+        if verdict := Run(path).verdict:
+            print_headline(verdict, console)
+        console.print(str(path), markup=False, soft_wrap=True)
     else:
         summary(Run(path), Console(highlight=False))

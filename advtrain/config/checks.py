@@ -4,40 +4,47 @@ from __future__ import annotations
 
 from advtrain.config.objectives import Fgsm, Free, Standard, resolve_alpha
 from advtrain.config.optimization import Piecewise
+from advtrain.config.places import Problem
 from advtrain.config.schema import Config
-
-Problem = tuple[tuple[str | int, ...], str]
 
 
 def contradictions(config: Config) -> list[Problem]:
-    """Paths and sentences of what cannot be; empty if all is well."""
+    """What cannot be, with the keys that contradict each other; empty if all is well."""
     found: list[Problem] = []
     found += _no_steps(config)
     if config.evaluation.steps < config.attack.steps:
         given = "steps" in config.evaluation.model_fields_set  # else the other key is the cause
-        found.append((
+        found.append(Problem(
             ("evaluation" if given else "attack", "steps"),
             f"evaluation.steps ({config.evaluation.steps}) must be at least attack.steps "
             f"({config.attack.steps}): the evaluation may not be weaker than the training",
+            (("attack", "steps"),),
         ))  # fmt: skip
     if getattr(config.objective, "gradalign", 0) and config.training.compile:
-        found.append((
+        found.append(Problem(
             ("objective", "gradalign"),
             "needs second derivatives, which compiled networks do not have: training.compile=false",
+            (("training", "compile"),),
         ))  # fmt: skip
     if config.training.early_stopping and config.dataset.val_size == 0:
-        found.append((
+        found.append(Problem(
             ("training", "early_stopping"),
             "needs validation images, but dataset.val_size is 0",
+            (("dataset", "val_size"),),
         ))  # fmt: skip
     if config.attack.norm == "linf":
         for i, eps in enumerate(config.evaluation.eps):
             if eps > 1:
-                found.append((("evaluation", "eps", i), f"expected at most 1, got {eps:g}"))
+                found.append(Problem(
+                    ("evaluation", "eps", i), f"expected at most 1, got {eps:g} (norm linf)",
+                    (("attack", "norm"),),
+                ))  # fmt: skip
     for key in ("warmup", "eps_warmup"):
-        if getattr(config.schedule, key) > config.horizon:
-            found.append((
-                ("schedule", key), f"expected at most the schedule's {config.horizon} epochs"
+        if (epochs := getattr(config.schedule, key)) > config.horizon:
+            found.append(Problem(
+                ("schedule", key),
+                f"expected at most the schedule's {config.horizon} epochs, got {epochs:g}",
+                (("schedule", "horizon"), ("training", "epochs")),
             ))  # fmt: skip
     return found
 
@@ -46,16 +53,17 @@ def _no_steps(config: Config) -> list[Problem]:
     """Step sizes that are not above 0 at the config's eps."""
     found: list[Problem] = []
     eps, keys = config.attack.eps, config.objective
+    of = (("attack", "eps"), ("attack", "steps"))
     sizes = {"attack": (config.attack.alpha, config.attack.steps)}
     if isinstance(keys, Fgsm | Free):
         sizes["objective"] = (keys.step if isinstance(keys, Fgsm) else keys.alpha, 1)
     for section, (alpha, steps) in sizes.items() if eps > 0 else ():
         try:
             if (size := resolve_alpha(alpha, eps, steps)) <= 0:
-                text = f"expected a step size > 0, but {alpha} is {size:g}"
-                found.append(((section, "alpha"), text))
+                text = f"expected a step size > 0, but {alpha} is {size:g} at eps {eps:g}"
+                found.append(Problem((section, "alpha"), text, of))
         except ValueError as error:
-            found.append(((section, "alpha"), str(error)))
+            found.append(Problem((section, "alpha"), f"{error} at eps {eps:g}", of))
     return found
 
 

@@ -29,8 +29,8 @@ def identity(config: Config, parent: str | None = None) -> str:
         if chosen.name != Config.model_fields[section].default.name:
             keys.setdefault(section, {})["name"] = chosen.name
     keys["dataset"].pop("root", None)
-    if config.model.weights:
-        keys["model"]["weights"] = _digest(config.model.weights)
+    if weights := config.model.weights_file:
+        keys["model"]["weights"] = _digest(weights)
     if config.model.name in MODELS:
         defaults = MODELS[config.model.name].args().model_dump()
         args = {k: v for k, v in config.model.args.items() if v != defaults[k]}
@@ -51,9 +51,9 @@ def recipe(config: Config) -> dict[str, Any]:
     )
 
 
-def _digest(weights: str) -> str:
+def _digest(weights: Path) -> str:
     try:
-        file = Path(weights).absolute()
+        file = weights.absolute()
         stat = file.stat()
         return _sha256(file, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
     except OSError as error:

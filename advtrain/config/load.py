@@ -13,10 +13,11 @@ from typing import Any
 from advtrain.config import yaml_tree
 from advtrain.config.checks import contradictions
 from advtrain.config.json_file import read_object
+from advtrain.config.named_files import Origin
 from advtrain.config.names import did_you_mean, make_importable
-from advtrain.config.overrides import parse_override
+from advtrain.config.overrides import keys_of_sections, parse_override
 from advtrain.config.places import Places
-from advtrain.config.schema import Config, Origin
+from advtrain.config.schema import Config
 from advtrain.config.validation import problems_of
 from advtrain.errors import ConfigError, SettingError
 
@@ -38,6 +39,11 @@ class Merged:
         return Merged(
             copy.deepcopy(self.values), dict(self.places), list(self.problems), list(self.unread)
         )
+
+    def forget_places(self, path: yaml_tree.Path) -> None:
+        """Forget where a key and all inside it were set: something else takes their place."""
+        for place in [p for p in self.places if p[: len(path)] == path]:
+            del self.places[place]
 
     def follows(self, path: yaml_tree.Path, text: str) -> bool:
         """Whether a problem may be due only to what could not be read."""
@@ -83,13 +89,14 @@ def resolved(
     if config is not None and not found and not merged.problems:
         found = contradictions(config)
     places = Places(path, merged.places)
-    for where, text in found:
-        if not merged.follows(where, text):
-            merged.problems.append(f"{places.of(where)}: {'.'.join(map(str, where))}: {text}")
+    for key, text, others in found:
+        if not merged.follows(key, text):
+            name = ".".join(map(str, key))
+            merged.problems.append(f"{places.of(key, *others)}: {name}: {text}")
     if merged.problems or config is None:
         raise ConfigError(list(dict.fromkeys(merged.problems)))
     folder = config_folder(path) if check_imports else path.parent
-    config._origin = Origin(folder.resolve(), tuple(overrides), places)
+    config.come_from(Origin(folder.resolve(), tuple(overrides), places))
     return config
 
 
@@ -102,7 +109,7 @@ def located(config: Config) -> Iterator[None]:
         places = config.origin.places
         if places is None:
             raise
-        place = places.of(tuple(error.key.split(".")))
+        place = places.of(*(tuple(key.split(".")) for key in (error.key, *error.others)))
         raise ConfigError([f"{place}: {error}"]) from None
 
 
@@ -184,19 +191,24 @@ def _merge(into: Merged, values: dict[str, Any], places: dict[yaml_tree.Path, st
     (What was set for one optimizer, model or dataset says nothing about another.)
     """
 
+    sections = {name for name, keys in keys_of_sections().items() if keys}
+
     def merge(old: dict[str, Any], new: dict[str, Any], path: yaml_tree.Path) -> None:
         for key, value in new.items():
             here = (*path, key)
-            if isinstance(value, dict) and isinstance(old.get(key), str) and not path:
-                old[key] = {"name": old[key]}
+            if isinstance(value, dict) and not path and key in sections:
+                if isinstance(old.get(key), str):
+                    old[key] = {"name": old[key]}
+                elif not isinstance(old.get(key), dict | None):
+                    continue  # no section, as will be said: it takes no keys
             if isinstance(value, dict) and isinstance(old.get(key), dict):
                 if not path and "name" in value and value["name"] != _name_of(key, old[key]):
                     old[key] = {}
+                    into.forget_places(here)
                 merge(old[key], value, here)
             else:
                 old[key] = value
-                for place in [p for p in into.places if p[: len(here)] == here]:
-                    del into.places[place]
+                into.forget_places(here)
 
     merge(into.values, values, ())
     into.places.update(places)
@@ -224,9 +236,18 @@ def set_value(merged: Merged, path: tuple[str, ...], value: Any, place: str) -> 
     values: dict[str, Any] = {path[-1]: value}
     for key in reversed(path[:-1]):
         values = {key: values}
-    _merge(merged, values, {path: place})
-    for length in range(1, len(path)):  # sections that only the argument has made
+    _merge(merged, values, dict.fromkeys(_leaves(value, path), place))
+    for length in range(1, len(path) + 1):  # sections that only the argument has made
         merged.places.setdefault(path[:length], place)
+
+
+def _leaves(value: Any, path: yaml_tree.Path) -> Iterator[yaml_tree.Path]:
+    """The paths of a value's keys; of anything but a mapping its own."""
+    if not isinstance(value, dict):
+        yield path
+        return
+    for key, inside in value.items():
+        yield from _leaves(inside, (*path, key))
 
 
 def _slug(stem: str) -> str:

@@ -16,6 +16,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from advtrain.config.section import Count, Number
+from advtrain.errors import described, in_one_line
 
 _IN_FULL = 12  # classes whose names are told
 
@@ -203,9 +204,9 @@ def check_import(name: str) -> None:
     try:
         found = importlib.util.find_spec(module) is not None
     except (ImportError, ValueError) as error:
-        raise ValueError(f"cannot import {module!r}: {error}") from None
+        raise ValueError(f"cannot import {module!r}: {in_one_line(error)}") from None
     except (Exception, SystemExit) as error:  # the packages are the user's: anything may happen
-        raise ValueError(f"importing {module!r} raised {type(error).__name__}: {error}") from None
+        raise ValueError(f"importing {module!r} raised {described(error)}") from None
     if not found:
         raise ValueError(f"no module {module!r} in the config's folder or on the Python path")
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
+from advtrain.config.places import ContradictionError
 from advtrain.config.section import Count, Number, Section
 
 
@@ -29,7 +30,7 @@ class Sgd(_Optimizer):
     @classmethod
     def _needs_momentum(cls, nesterov: bool, info: Any) -> bool:
         if nesterov and info.data.get("momentum") == 0:
-            raise ValueError("Nesterov's momentum needs momentum > 0")
+            raise ContradictionError("Nesterov's momentum needs momentum > 0", "momentum")
         return nesterov
 
 

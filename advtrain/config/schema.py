@@ -5,14 +5,14 @@ Lengths of time are in epochs, sizes in images, eps and alpha in units of the in
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import BeforeValidator, Field, PrivateAttr, ValidationInfo, field_validator
 
 from advtrain.config.expressions import integer
-from advtrain.config.names import known_dataset, known_model
+from advtrain.config.named_files import NamesFiles, Origin
+from advtrain.config.names import DATASETS, known_dataset, known_model
 from advtrain.config.objectives import (
     OBJECTIVES,
     USUAL_ALPHA,
@@ -34,13 +34,12 @@ from advtrain.config.optimization import (
     Schedule,
     Sgd,
 )
-from advtrain.config.places import Places
+from advtrain.config.places import ContradictionError
 from advtrain.config.section import Count, Number, Section, Text
 from advtrain.config.slurm import Slurm
-from advtrain.config.source_files import Code
 
 
-class Model(Section):
+class Model(NamesFiles):
     """The network. Its first layer normalises, so that attacks live in [0, 1]."""
 
     name: Text = Field(
@@ -64,8 +63,19 @@ class Model(Section):
             raise ValueError(f"{' and '.join(sorted(taken))}: set by advtrain, not by the config")
         return args
 
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """`args`, in which paths are as seen from here."""
+        return dict(self.handed_over(self.args, "model.args"))
 
-class Dataset(Section):
+    @property
+    def weights_file(self) -> Path | None:
+        """`weights` as seen from here."""
+        found = self.weights and self.seen_from_here(self.weights, "model.weights")
+        return Path(found) if found else None
+
+
+class Dataset(NamesFiles):
     """The images and how they are split."""
 
     name: Text = Field(
@@ -96,7 +106,9 @@ class Dataset(Section):
     @field_validator("args", "image_size")
     @classmethod
     def _belongs(cls, value: Any, info: Any) -> Any:
-        name = info.data.get("name", "")
+        if "name" not in info.data:  # unknown or not found, which is said of itself
+            return value
+        name = info.data["name"]
         if info.field_name == "args" and value and not name.startswith("import:"):
             raise ValueError("only a dataset of the form import:... takes args")
         if info.field_name == "args" and "train" in value:
@@ -111,6 +123,18 @@ class Dataset(Section):
         if value is not None and value > 1 and value != int(value):
             raise ValueError(f"expected a count or a fraction below 1, got {value}")
         return value
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """`args`, in which paths are as seen from here."""
+        return dict(self.handed_over(self.args, "dataset.args"))
+
+    @property
+    def folder(self) -> Path:
+        """`root` as seen from here; downloads, which are the same anywhere, prefer it here."""
+        if self.name in DATASETS and Path(self.root).exists():
+            return Path(self.root)
+        return Path(self.seen_from_here(self.root, "dataset.root"))
 
 
 class Attack(Section):
@@ -138,8 +162,10 @@ class Attack(Section):
     @classmethod
     def _in_the_box(cls, eps: float, info: Any) -> float:
         if info.data.get("norm") == "linf" and eps > 1:
-            raise ValueError(f"inputs are in [0, 1], so expected at most 1, got {eps:g} "
-                             f"(did you mean {eps:g}/255?)")  # fmt: skip
+            raise ContradictionError(
+                f"inputs are in [0, 1], so expected at most 1, got {eps:g} "
+                f"(did you mean {eps:g}/255?)", "norm",
+            )  # fmt: skip
         return eps
 
     _step = field_validator("alpha", mode="before")(step_expression)
@@ -210,20 +236,6 @@ class Evaluation(Section):
     )
 
 
-@dataclass(frozen=True)
-class Origin:
-    """Where a config came from: the folder that `import:` searches, and what was overridden.
-
-    It is no part of what the config says, so configs of different origins may be equal.
-    """
-
-    folder: Path = field(compare=False)
-    overrides: tuple[str, ...] = field(default=(), compare=False)
-    places: Places | None = field(default=None, compare=False)  # None if made in Python
-    # What is behind its `import:` names when a sweep began; else what is there now counts.
-    code: Code | None = field(default=None, compare=False)
-
-
 class Config(Section):
     """One experiment."""
 
@@ -256,6 +268,10 @@ class Config(Section):
     def origin(self) -> Origin:
         """Set by `load_config`; a config made in Python comes from the current folder."""
         return self._origin or Origin(Path.cwd())
+
+    def come_from(self, origin: Origin) -> None:
+        """Note where the config came from; its sections look for files there, too."""
+        self._origin = self.model._origin = self.dataset._origin = origin
 
     @property
     def imports(self) -> dict[str, str]:

@@ -9,9 +9,8 @@ from pydantic import BaseModel, ValidationError
 from advtrain.config.expressions import shown
 from advtrain.config.names import MODELS, did_you_mean
 from advtrain.config.overrides import keys_of_sections
+from advtrain.config.places import ContradictionError, Problem
 from advtrain.config.schema import Config
-
-Problem = tuple[tuple[str | int, ...], str]
 
 
 def problems_of(
@@ -59,10 +58,15 @@ def _sentences(
     for item in error.errors(include_url=False):
         loc = prefix + item["loc"]
         chosen = ""
-        if len(loc) > 1 and loc[0] in Config.CHOICES:  # pydantic puts the choice's tag second
+        if item["type"] == "union_tag_invalid":
+            loc = (*loc, "name")
+        elif len(loc) > 1 and loc[0] in Config.CHOICES:  # pydantic puts the choice's tag second
             chosen = str(loc[1])
             loc = (loc[0], *loc[2:])
-        result.append((loc, _sentence(dict(item), loc, chosen, top if prefix else None)))
+        text = _sentence(dict(item), loc, chosen, top if prefix else None)
+        cause = item.get("ctx", {}).get("error")
+        others = cause.others if isinstance(cause, ContradictionError) else ()
+        result.append(Problem(loc, text, tuple((*loc[:-1], other) for other in others)))
     return result
 
 
@@ -88,10 +92,12 @@ def _sentence(
             )
         case "literal_error" | "union_tag_invalid":
             expected = str(context.get("expected") or context.get("expected_tags"))
-            given = str(context.get("tag", item.get("input")))
+            given = item["input"]
+            if item["type"] == "union_tag_invalid":  # of the whole section
+                given = given["name"]
             names = expected.replace("'", "").replace(" or ", ", ").split(", ")
-            near = did_you_mean(given, names)
-            return f"expected one of {', '.join(names)}, got {given!r}{near}"
+            near = did_you_mean(given, names) if isinstance(given, str) else ""
+            return f"expected one of {', '.join(names)}, got {shown(given)}{near}"
         case "value_error":
             return str(context["error"])
         case "model_type" | "model_attributes_type" | "dict_type":

@@ -40,6 +40,8 @@ def check_replays(config: Config, images: int, processes: int = 1) -> None:
             "objective.replays",
             f"{replays}, but {images} training images make only {batches} batches of {size}; "
             "expected at most as many",
+            "training.batch_size",
+            "dataset.train_size",
         )
 
 
@@ -51,6 +53,7 @@ def check_shares(config: Config, images: int, processes: int) -> None:
             "training.batch_size",
             f"{size} images a step are too few for {processes} processes, which need "
             f"{_LEAST} each; expected at most {max(1, size // _LEAST)} of them",
+            "dataset.train_size",
         )
 
 

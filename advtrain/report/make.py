@@ -20,7 +20,7 @@ from advtrain.report.input.gather import CSV_STATE, Side, entry_of, gather, gath
 from advtrain.report.numbers.content import Reference, Report, content, report_on
 from advtrain.report.page.render import page
 from advtrain.report.tables import tables
-from advtrain.store.csv_cells import read_cells
+from advtrain.store.csv_cells import STDIN, read_cells
 from advtrain.tasks.diagnose import diagnose_cells
 
 _MADE = ".made-by-advtrain"  # lists the files of the last report in a folder
@@ -36,6 +36,7 @@ class ReportRequest:
     columns: Mapping[str, str]
     classes: int | None
     reference: Path | None
+    runs_dir: Path = Path("runs")
 
 
 def make(request: ReportRequest) -> dict[str, Any]:
@@ -58,7 +59,7 @@ def _read(request: ReportRequest) -> Report:
     if request.paths:
         sides = gather(request.paths, request.columns, request.classes)
     else:
-        sides = gather_latest(Path("runs"))
+        sides = gather_latest(request.runs_dir)
     reference = _reference(request) if request.reference else None
     foreign = any(entry.state == CSV_STATE for side in sides for entry in side.entries)
     if (request.columns or request.classes) and not (foreign or reference):
@@ -94,7 +95,7 @@ def _reference(request: ReportRequest) -> Reference:
     """The curve of `--reference`; --columns may rename its columns, too."""
     file = request.reference
     assert file is not None
-    if not file.is_file():
+    if file != STDIN and (file.is_dir() or not file.exists()):
         raise AdvtrainError(f"argument '--reference {file}': expected a CSV of epochs")
     cells = read_cells(file)
     renamed = {ours: theirs for ours, theirs in request.columns.items() if theirs in cells.header}

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
-from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
 from advtrain.report.numbers.outcome import OUTCOMES
 from advtrain.report.numbers.strengths import by_place, headline
 from advtrain.terminal.answer import ASCII, GLYPHS, STYLES
+from advtrain.terminal.whole_table import print_whole
 
 _CONVERGED = {"converged": True, "not_converged": False, "undecided": None}
 _SHOWN = 4  # cells without a counterpart that are named
@@ -36,10 +36,7 @@ def print_report(content: Mapping[str, Any], console: Console) -> None:
             f"{cell['converged']}/{len(cell['runs'])}",
             Text(cell["headline"] if len(cell["runs"]) == 1 else _unlike(cell)),
         )
-    # A terminal breaks lines that are too long for it; a table made to fit would be unreadable.
-    free = console.options.update(width=100_000)
-    console.width = max(console.width, Measurement.get(console, free, table).maximum)
-    console.print(table, soft_wrap=True)
+    print_whole(table, console)
     _print_evaluations(content, console)
     if content["comparison"]:
         _print_differences(content, console)

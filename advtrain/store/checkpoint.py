@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import copy
 import io
+import pickle
+import re
+import warnings
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +15,7 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
-from advtrain.errors import AdvtrainError, SettingError
+from advtrain.errors import AdvtrainError, SettingError, in_one_line
 from advtrain.records import Position, Progress
 
 FORMAT = 1
@@ -46,7 +49,7 @@ def to_bytes(
 
 def read(file: Path) -> dict[str, Any]:
     """A checkpoint written by `to_bytes`; AdvtrainError if it is damaged or something else."""
-    content = _load(file)
+    content = load_file(file)
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise AdvtrainError(f"{file}: not a checkpoint of this version of advtrain")
     return content
@@ -77,7 +80,7 @@ def restore_part(
     try:
         position, epoch = Position(**content["position"]), content["progress"]["epoch"]
     except (KeyError, TypeError) as error:
-        raise AdvtrainError(f"{file}: not of an epoch under way: {_first(error)}") from None
+        raise AdvtrainError(f"{file}: not of an epoch under way: {in_one_line(error)}") from None
     if epoch < base.epoch:
         return None
     if (epoch, position.step) != (base.epoch, base.step):
@@ -116,7 +119,7 @@ def _into(
             average.load_state_dict(content["ema"])
         return Progress(**content["progress"])
     except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise AdvtrainError(f"{file}: does not fit this config: {_first(error)}") from None
+        raise AdvtrainError(f"{file}: does not fit this config: {in_one_line(error)}") from None
 
 
 def _restore_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
@@ -130,7 +133,7 @@ def _restore_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) 
 def load_weights(file: Path, model: nn.Module) -> None:
     """Start from a state_dict of the network, of the whole model, or inside a checkpoint."""
     try:
-        state = _load(file)
+        state = load_file(file)
     except AdvtrainError as error:
         raise SettingError("model.weights", str(error)) from None
     if isinstance(state, dict) and isinstance(state.get("model"), dict):
@@ -145,22 +148,30 @@ def load_weights(file: Path, model: nn.Module) -> None:
     try:
         target.load_state_dict(state)
     except RuntimeError as error:
-        raise SettingError("model.weights", f"{file}: does not fit: {_first(error)}") from None
+        raise SettingError("model.weights", f"{file}: does not fit: {in_one_line(error)}") from None
 
 
-def _load(file: Path) -> Any:
+def load_file(file: Path) -> Any:
+    """What torch.save wrote, if it is tensors and plain values; AdvtrainError if not."""
     try:
-        return torch.load(file, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about the file's format, of which we say more
+            return torch.load(file, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise AdvtrainError(f"{file}: no such file") from None
     except Exception as error:  # damaged bytes raise anything: IndexError, struct.error, ...
-        raise AdvtrainError(
-            f"{file}: cannot be loaded as a checkpoint ({_first(error)}); it is damaged or "
-            "something else. Nothing was changed"
-        ) from None
+        raise AdvtrainError(f"{file}: {_refused(error)}. Nothing was changed") from None
 
 
-def _first(error: Exception) -> str:
-    """The telling line of torch's many."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return " ".join(lines[:2])[:300] if lines else type(error).__name__
+def _refused(error: Exception) -> str:
+    """Why a file was not loaded; torch's own text advises to load it unsafely."""
+    if object_in_it := re.search(r"\bGLOBAL ([\w.]+)", str(error)):
+        return (
+            f"holds a Python object ({object_in_it[1]}), and loading it could run any code; "
+            "expected tensors and plain values, as in torch.save(model.state_dict(), FILE)"
+        )
+    if "TorchScript" in str(error):
+        return "is a TorchScript archive; expected a file of torch.save(model.state_dict(), FILE)"
+    if isinstance(error, pickle.UnpicklingError):
+        return "cannot be loaded as a checkpoint: not written by torch.save, or damaged"
+    return f"cannot be loaded as a checkpoint, damaged or something else ({in_one_line(error)})"

@@ -10,11 +10,14 @@ import codecs
 import csv
 import io
 import re
+import sys
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 from advtrain.errors import AdvtrainError
 
+STDIN = Path("-")
 _LARGEST = 200_000_000  # bytes
 
 
@@ -73,8 +76,7 @@ def _no_epochs(file: Path) -> AdvtrainError:
 
 def _text(file: Path) -> str:
     try:
-        with file.open("rb") as stream:
-            data = stream.read(_LARGEST + 1)
+        data = standard_input() if file == STDIN else _start_of(file)
     except FileNotFoundError:
         raise AdvtrainError(f"{file}: no such file or folder") from None
     except OSError as error:
@@ -90,6 +92,17 @@ def _text(file: Path) -> str:
     except UnicodeDecodeError as error:
         line = _line(error.object, error.start)
         raise AdvtrainError(f"{file}:{line}: not UTF-8 text: save it as UTF-8") from None
+
+
+def _start_of(file: Path) -> bytes:
+    with file.open("rb") as stream:
+        return stream.read(_LARGEST + 1)
+
+
+@cache
+def standard_input() -> bytes:
+    """What was piped in; kept, since a file may be read more than once."""
+    return sys.stdin.buffer.read(_LARGEST + 1)
 
 
 def _line(data: bytes, at: int) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 from advtrain.errors import AdvtrainError
 from advtrain.store.evaluation_csv import read_evaluations
 from advtrain.store.reader import runs_below
-from advtrain.store.run_status import is_run, read_status
+from advtrain.store.run_status import is_run, read_status, why_no_status
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ def chosen_runs(
     """
     chosen: dict[Path, Chosen] = {}
     for path in paths:
-        for run in [path] if is_run(path) else _finished_below(path):
+        for run in [path] if is_run(path) else _finished_below(path, warn):
             if _checkpoints(run):
                 chosen.setdefault(run.resolve(), _weights(run, checkpoint, warn))
             elif run == path:
@@ -50,10 +50,12 @@ def _checkpoints(run: Path) -> list[str]:
     return sorted(file.name for file in run.glob("*.pt") if file.name != "part.pt")
 
 
-def _finished_below(folder: Path) -> list[Path]:
+def _finished_below(folder: Path, warn: Callable[[str], None]) -> list[Path]:
     if not folder.is_dir():
         raise AdvtrainError(f"{folder}: no such run or folder")
     states = {run.dir: read_status(run.dir) for run in runs_below(folder)}
+    for run in (run for run, status in states.items() if status is None):
+        warn(f"{run}: its {why_no_status(run)}; left out")
     found = [run for run, status in states.items() if status and status.state == "finished"]
     if not found:
         raise AdvtrainError(f"{folder}: neither a run nor a folder with a finished run in it")
@@ -70,7 +72,9 @@ def _weights(run: Path, wanted: str | None, warn: Callable[[str], None]) -> Chos
     if wanted is None:
         wanted = "best" if (run / "best.pt").exists() else "last"
         if wanted == "last":
-            warn(f"{run}: has no best.pt, so last.pt is evaluated")
+            best = status.best_epoch if status else 0
+            lost = f"best.pt is missing (epoch {best} was the best on validation)"
+            warn(f"{run}: {lost if best else 'has no best.pt'}, so last.pt is evaluated")
     place = f"argument '--checkpoint {wanted}'"
     if wanted in ("best", "last"):
         file = run / f"{wanted}.pt"

@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from advtrain.errors import AdvtrainError
+from advtrain.errors import AdvtrainError, in_one_line
 
 STAGES = ("first", "best", "last")
 _LARGEST = 8 * 2**20  # bytes of a file, and of its content; what `train` writes is far below
@@ -133,9 +133,9 @@ def read_examples(file: Path) -> Examples | None:
     except FileNotFoundError:
         return None
     except Exception as error:  # damaged bytes raise anything: BadZipFile, zlib.error, TokenError
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise AdvtrainError(
-            f"{file}: cannot be read as example images ({reason}); it is damaged or something else"
+            f"{file}: cannot be read as example images ({in_one_line(error)}); it is damaged or "
+            "something else"
         ) from None
 
 

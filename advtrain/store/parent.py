@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from advtrain.config.load import load_config
 from advtrain.config.overrides import parse_override
 from advtrain.config.schema import Config
-from advtrain.errors import AdvtrainError
+from advtrain.errors import AdvtrainError, SettingError
+from advtrain.store.reader import run_config
 from advtrain.store.run_status import STALE, read_status
 
 
@@ -29,26 +29,27 @@ class Parent:
 
 def read_parent(path: Path) -> Parent:
     """The run in this directory; AdvtrainError if it has nothing to go on from."""
-    path = path.resolve()
+    place, path = f"argument '--from {path}'", path.resolve()
     status = read_status(path)
     if status is None:
-        raise AdvtrainError(f"argument '--from {path}': not a run's directory")
+        raise AdvtrainError(f"{place}: not a run's directory")
     if status.state == "running" and status.silent < STALE:
-        raise AdvtrainError(f"argument '--from {path}': this run is still being trained")
+        raise AdvtrainError(f"{place}: this run is still being trained")
     if not (path / "last.pt").is_file():
-        raise AdvtrainError(f"argument '--from {path}': no last.pt, so nothing to go on from")
+        raise AdvtrainError(f"{place}: no last.pt, so nothing to go on from")
     # The epoch that ended a run as not finite has no checkpoint.
     epoch = status.epoch - 1 if status.stopped == "nonfinite" else status.epoch
     finished = status.state == "finished" and status.stopped != "nonfinite"
-    return Parent(path, epoch, load_config(path / "config.yaml"), finished)
+    return Parent(path, epoch, run_config(path), finished)
 
 
 def continued(config: Config, parent: Parent) -> Config:
     """The config with the parent's schedule in epochs, unless an override touches the schedule."""
     if config.training.epochs <= parent.epoch:
-        raise AdvtrainError(
-            f"training.epochs: {config.training.epochs}, but {parent.path} already has "
-            f"{parent.epoch}; set epochs above that"
+        raise SettingError(
+            "training.epochs",
+            f"{config.training.epochs}, but {parent.path} already has {parent.epoch}; "
+            "set epochs above that",
         )
     if schedule_overrides(config):
         return config

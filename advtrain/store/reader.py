@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,10 +13,9 @@ from advtrain.config.json_file import read_object
 from advtrain.config.load import load_config
 from advtrain.config.schema import Config
 from advtrain.errors import AdvtrainError
-from advtrain.records import EpochRecord
 from advtrain.store.final_csv import read_final
 from advtrain.store.metrics import read_frame, read_records
-from advtrain.store.run_status import Status, read_status
+from advtrain.store.run_status import Status, read_status, why_no_status
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,13 +32,25 @@ class Run:
         """State, epochs done, and what ended the run."""
         status = read_status(self.dir)
         if status is None:
-            raise AdvtrainError(f"{self.dir}: no status.json that can be read")
+            raise AdvtrainError(f"{self.dir}: its {why_no_status(self.dir)}")
         return status
 
     @property
     def metrics(self) -> pd.DataFrame:
         """metrics.csv: one row an epoch, the columns of `EpochRecord`; NaN where not measured."""
         return read_frame(self.dir / "metrics.csv")
+
+    @property
+    def last(self) -> dict[str, float | None]:
+        """The last row of metrics.csv, empty before the first epoch.
+
+        What is not finite becomes None, since JSON has no NaN.
+        """
+        records = read_records(self.dir / "metrics.csv")
+        return {
+            name: value if value is None or math.isfinite(value) else None
+            for name, value in (asdict(records[-1]) if records else {}).items()
+        }
 
     @property
     def verdict(self) -> dict[str, Any] | None:
@@ -48,11 +60,6 @@ class Run:
         if found is None:
             raise AdvtrainError(f"{file}: cannot be read; `advtrain diagnose` judges anew")
         return found or None
-
-    @property
-    def last(self) -> dict[str, float | None]:
-        """The last row of metrics.csv; empty before the first, null for what is not finite."""
-        return _last(read_records(self.dir / "metrics.csv"))
 
     def to_json(self) -> dict[str, Any]:
         """The object that `advtrain train --json` prints."""
@@ -70,14 +77,13 @@ class Run:
         }
 
 
-def _last(records: list[EpochRecord]) -> dict[str, float | None]:
-    """The last row; what is not finite becomes null, since JSON has no NaN."""
-    if not records:
-        return {}
-    return {
-        name: value if value is None or math.isfinite(value) else None
-        for name, value in asdict(records[-1]).items()
-    }
+def run_config(run: Path, *, check_imports: bool = True) -> Config:
+    """The config of a run; AdvtrainError if its config.yaml is missing or damaged."""
+    if not (run / "config.yaml").exists():
+        raise AdvtrainError(
+            f"{run}: config.yaml is missing; the command that trained the run writes it again"
+        )
+    return load_config(run / "config.yaml", check_imports=check_imports)
 
 
 @dataclass(frozen=True)
@@ -101,7 +107,7 @@ def read_files(path: Path) -> RunFiles:
     """
     config: Config | AdvtrainError
     try:
-        config = load_config(path / "config.yaml", check_imports=False)
+        config = run_config(path, check_imports=False)
     except AdvtrainError as error:
         config = error
     provenance = read_object(path / "provenance.json") or {}
@@ -112,4 +118,10 @@ def runs_below(folder: Path) -> list[Run]:
     """The runs in a folder, by path; AdvtrainError if there is no such folder."""
     if not folder.is_dir():
         raise AdvtrainError(f"{folder}: no such folder")
-    return [Run(file.parent) for file in sorted(folder.rglob("status.json"))]
+    found = [Path(where) for where, _, files in os.walk(folder) if _of_run({*files})]
+    return [Run(path) for path in sorted(found)]
+
+
+def _of_run(files: set[str]) -> bool:
+    """Whether these are files of a run, even of one that has lost its status.json."""
+    return "status.json" in files or {"config.yaml", "provenance.json"} <= files

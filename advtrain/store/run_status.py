@@ -54,6 +54,13 @@ def is_run(path: Path) -> bool:
         return False
 
 
+def why_no_status(run: Path) -> str:
+    """What is wrong with a status that `read_status` could not read."""
+    if (run / "status.json").exists():
+        return "status.json cannot be read"
+    return "status.json is missing; the command that trained the run writes it again"
+
+
 def read_status(run: Path) -> Status | None:
     """The status of a run directory, or None if it has none that can be read."""
     found = read_object(run / "status.json") or {}

@@ -25,7 +25,7 @@ def stamp(dataset: Dataset) -> str:
     `fixed` where no other images can be: of a package, or of files whose sums torchvision checks.
     Empty where only loading tells: nobody knows what an `import:` function reads.
     """
-    root = Path(dataset.root)
+    root = dataset.folder
     if dataset.name == "image_folder":
         files = sorted(_below(root))
     elif dataset.name in DATASETS:

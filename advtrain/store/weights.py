@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from advtrain.errors import AdvtrainError
-from advtrain.store.checkpoint import _first, _load
+from advtrain.errors import AdvtrainError, in_one_line
+from advtrain.store.checkpoint import load_file
 
 
 def load_evaluated(file: Path, model: nn.Module, *, ema: bool = False) -> int | None:
@@ -19,7 +19,7 @@ def load_evaluated(file: Path, model: nn.Module, *, ema: bool = False) -> int | 
     `ema` takes the averaged weights of a checkpoint. The epoch of a state_dict is None. Raises
     AdvtrainError, beginning with the file, if it cannot be loaded or does not fit.
     """
-    content = _load(file)
+    content = load_file(file)
     checkpoint = isinstance(content, dict) and isinstance(content.get("model"), dict)
     if checkpoint and "position" in content:
         raise AdvtrainError(f"{file}: is of an epoch under way; evaluate it when that has ended")
@@ -36,7 +36,9 @@ def load_evaluated(file: Path, model: nn.Module, *, ema: bool = False) -> int | 
     try:
         target.load_state_dict(state)
     except RuntimeError as error:
-        raise AdvtrainError(f"{file}: does not fit this run's model: {_first(error)}") from None
+        raise AdvtrainError(
+            f"{file}: does not fit this run's model: {in_one_line(error)}"
+        ) from None
     progress = content.get("progress") if checkpoint else None
     epoch = progress.get("epoch") if isinstance(progress, dict) else None
     return epoch if isinstance(epoch, int) else None

@@ -14,7 +14,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from advtrain.errors import AdvtrainError, Busy, Lost, RunFailed, Superseded
+from advtrain.errors import AdvtrainError, Busy, Lost, RunFailed, Superseded, described
 from advtrain.process.signals import deafen, handling, unmasked
 from advtrain.store.files import cannot_write, write_whole
 from advtrain.store.owner import this_process
@@ -201,7 +201,7 @@ def outcome_in(directory: RunDirectory) -> Iterator[None]:
             directory.set_status(state="failed", error=str(error))
         raise
     except Exception as error:
-        text = f"{type(error).__name__}: {error}".splitlines()[0]
+        text = described(error)
         directory.set_status(state="failed", error=text)
         directory.log(traceback.format_exc())
         raise RunFailed(f"{path}: {text}; the traceback is in its log.txt") from error

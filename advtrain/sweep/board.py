@@ -11,12 +11,12 @@ from typing import Any
 
 from advtrain.config.json_file import read_object
 from advtrain.diagnosis import rules
-from advtrain.diagnosis.verdict import AXES, unjudged
-from advtrain.errors import AdvtrainError
+from advtrain.diagnosis.verdict import AXES
 from advtrain.store.final_csv import read_final
+from advtrain.store.reader import read_files
 from advtrain.store.run_status import read_status
 from advtrain.sweep.plan import Planned
-from advtrain.tasks.diagnose import diagnose_run
+from advtrain.tasks.diagnose import judged
 
 
 @dataclass(frozen=True)
@@ -118,14 +118,14 @@ class Board:
 
 
 def _verdict(path: Path) -> dict[str, Any]:
-    """By today's rules: the one that the run left, unless they have changed or it is damaged."""
+    """By today's rules: the one that the run left, unless they have changed or it is damaged.
+
+    Nor does it count where the epochs that it rests on are gone.
+    """
     found = read_object(path / "verdict.json")
-    if found and found.get("rules") == rules.VERSION:
+    if found and found.get("rules") == rules.VERSION and (path / "metrics.csv").exists():
         return found
-    try:
-        return diagnose_run(path).verdict.to_json()
-    except AdvtrainError as error:
-        return unjudged(str(error)).to_json()
+    return judged(read_files(path)).verdict.to_json()
 
 
 def _figures(file: Path, epochs: int, best: int) -> tuple[float | None, float | None, float]:

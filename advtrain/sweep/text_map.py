@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from itertools import product
 
 from rich.console import Console
-from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -16,6 +15,7 @@ from advtrain.config.grid import GridAxis
 from advtrain.sweep.board import Board, Outcome
 from advtrain.sweep.plan import Planned
 from advtrain.terminal.answer import ASCII, GLYPHS, STYLES
+from advtrain.terminal.whole_table import full_width, print_whole
 
 FAILED, RUNNING, WAITING = "!", ">", "·"
 _MEANING = {True: "converged", False: "not converged", None: "not yet, or cannot tell"}
@@ -27,11 +27,7 @@ def print_map(board: Board, axes: Sequence[GridAxis], console: Console) -> None:
     for heading, table in maps(board, axes, console):
         if heading:
             console.print(Text(heading, style="bold"))
-        # Wider than the terminal rather than cut off: a map with holes says the wrong thing.
-        width = console.width
-        console.width = max(width, _width(table, console))
-        console.print(table, soft_wrap=True)
-        console.width = width
+        print_whole(table, console)  # a map that is cut says the wrong thing
     glyphs = ASCII if ascii_only else GLYPHS
     outcomes = [board.of(run) for run in board.runs]
     for converged, glyph in glyphs.items():
@@ -63,9 +59,9 @@ def maps(
     for fixed in product(*(labels[i] for i in others)):
         at: dict[int | None, str] = dict(zip(others, fixed, strict=True))
         table = _map(board, axes, labels, at, shown, console, live)
-        if _width(table, console) > console.width:
+        if full_width(table, console) > console.width:
             turned = _map(board, axes, labels, at, (shown[1], shown[0]), console, live)
-            table = min(turned, table, key=lambda one: _width(one, console))
+            table = min(turned, table, key=lambda one: full_width(one, console))
         heading = ", ".join(f"{_name(axes, i)} {label}" for i, label in at.items()
                             if i is not None and len(labels[i]) > 1)  # fmt: skip
         result.append((heading, table))
@@ -96,12 +92,6 @@ def _map(
             cells.append(cell_text(outcomes, console.options.ascii_only, live=live))
         table.add_row(Text(row), *cells)
     return table
-
-
-def _width(table: Table, console: Console) -> int:
-    """The columns that it takes without being cut."""
-    free = console.options.update(width=100_000)
-    return Measurement.get(console, free, table).maximum
 
 
 def cell_text(outcomes: Sequence[Outcome], ascii_only: bool = False, *, live: bool = False) -> Text:

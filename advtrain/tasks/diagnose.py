@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,14 @@ from advtrain.diagnosis.verdict import AXES, Verdict, diagnose, unjudged
 from advtrain.errors import AdvtrainError
 from advtrain.store.csv_cells import Cells, read_cells
 from advtrain.store.epoch_csv import Curves, curves_in, read_curves
+from advtrain.store.missing import cannot_go_on, missing_files
 from advtrain.store.reader import RunFiles, read_files, runs_below
-from advtrain.store.run_status import Status, is_run
+from advtrain.store.run_status import Status, is_run, why_no_status
+
+_NO_PROVENANCE = (
+    "provenance.json is missing: the number of test images, the labels and the run that this one "
+    "goes on from are not known"
+)
 
 
 @dataclass(frozen=True)
@@ -36,6 +42,7 @@ class Diagnosis:
     verdict: Verdict
     changed: tuple[str, ...] = ()  # since verdict.json was written by older rules
     files: RunFiles | None = None
+    error: str = ""  # why there is no table, with the path
 
     def to_json(self) -> dict[str, Any]:
         """An element of `diagnose --json`, and the object of verdict.json."""
@@ -60,26 +67,21 @@ def diagnose_all(
 ) -> list[Diagnosis]:
     """The verdict on each run and CSV; a folder stands for the runs, else the CSVs, in it.
 
-    Raises AdvtrainError for a path that cannot be judged; what cannot be among the contents of a
-    folder gets a verdict that says so.
+    Raises AdvtrainError for paths that cannot be judged, a line each; what cannot be among the
+    contents of a folder gets a verdict that says so.
     """
     found = {file: named for path in paths for file, named in _expanded(path)}
     if (renamed or classes) and all(is_run(path) for path in found):
         raise AdvtrainError(
             "arguments --columns and --classes: they are about CSVs; a run knows its own"
         )
-    results = []
-    for path, named in found.items():
-        if is_run(path):
-            files = read_files(path)
-            results.append(diagnose_files(files) if named else judged(files))
-            continue
-        try:
-            results.append(diagnose_csv(path, renamed or {}, classes))
-        except AdvtrainError as error:
-            if named:
-                raise
-            results.append(Diagnosis(path, None, _unjudged(path, error)))
+    results = [
+        judged(read_files(path)) if is_run(path) else _judged_csv(path, renamed or {}, classes)
+        for path in found
+    ]
+    wrong = [result.error for result in results if result.error and found[result.path]]
+    if wrong:
+        raise AdvtrainError("\n".join(dict.fromkeys(wrong)))
     return results
 
 
@@ -88,11 +90,25 @@ def judged(files: RunFiles) -> Diagnosis:
     try:
         return diagnose_files(files)
     except AdvtrainError as error:
-        return Diagnosis(files.path, None, _unjudged(files.path, error), files=files)
+        return _not_judged(files.path, error, files)
 
 
-def _unjudged(path: Path, error: AdvtrainError) -> Verdict:
-    return unjudged(str(error).removeprefix(f"{path}: "))
+def _judged_csv(file: Path, renamed: Mapping[str, str], classes: int | None) -> Diagnosis:
+    try:
+        return diagnose_csv(file, renamed, classes)
+    except AdvtrainError as error:
+        return _not_judged(file, error)
+
+
+def _not_judged(path: Path, error: AdvtrainError, files: RunFiles | None = None) -> Diagnosis:
+    text = "; ".join(str(error).splitlines()).removeprefix(f"{path}: ")
+    return Diagnosis(path, None, unjudged(text), error=str(error), files=files)
+
+
+def check_any_judged(results: Sequence[Diagnosis]) -> None:
+    """AdvtrainError, with the reason of each, if there is a verdict on none of them."""
+    if all(result.table is None for result in results):
+        raise AdvtrainError("\n".join(dict.fromkeys(result.error for result in results)))
 
 
 def _expanded(path: Path) -> list[tuple[Path, bool]]:
@@ -139,14 +155,24 @@ def diagnose_files(files: RunFiles, *, state: str = "") -> Diagnosis:
     """
     path, status = files.path, files.status
     if status is None:
-        raise AdvtrainError(f"{path}: its status.json cannot be read")
+        raise AdvtrainError(f"{path}: its {why_no_status(path)}")
+    missing = missing_files(path, status)
+    if "metrics.csv" in missing:
+        raise AdvtrainError(f"{path}: {cannot_go_on(path, status)}")
     if not (path / "metrics.csv").exists():
         why = f": {status.error}" if status.error else ""
         raise AdvtrainError(f"{path}: no epochs yet ({status.shown}{why})")
     if isinstance(files.config, AdvtrainError):
         raise files.config
     curves = read_curves(path / "metrics.csv")
+    if int(curves.epoch[-1]) < status.epoch:
+        raise AdvtrainError(
+            f"{path}: metrics.csv ends with epoch {curves.epoch[-1]}, though {status.epoch} epochs "
+            "are done; restore the file"
+        )
     table = table_of_run(curves, files.config, status, files.provenance, state)
+    if "provenance.json" in missing:
+        table = replace(table, notes=(*table.notes, _NO_PROVENANCE))
     verdict = diagnose(table, str(path))
     return Diagnosis(path, table, verdict, _changes(path, verdict), files)
 

@@ -14,10 +14,10 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from advtrain.config.load import load_config, located
+from advtrain.config.load import located
 from advtrain.config.names import MODELS
 from advtrain.config.schema import Config
-from advtrain.errors import AdvtrainError, Busy, RunFailed
+from advtrain.errors import AdvtrainError, Busy, RunFailed, described
 from advtrain.learning.attacks.ball import Ball
 from advtrain.learning.attacks.doubts import Measured, doubts, standard_error
 from advtrain.learning.attacks.evaluating import EvaluatingAttack
@@ -52,6 +52,7 @@ from advtrain.store.evaluation_csv import (
     read_partial,
     write_partial,
 )
+from advtrain.store.reader import run_config
 from advtrain.store.same_code import check_networks
 from advtrain.store.same_images import other_images
 from advtrain.store.weights import checksum, load_evaluated
@@ -68,6 +69,7 @@ class EvaluationRequest:
     images: int | None = None
     ema: bool = False
     device: str = "auto"
+    eps_typed: str = ""  # the text of --eps, for errors about it
 
     def pgd(self, ball: Ball) -> EvaluatingAttack:
         """The PGD that is asked for."""
@@ -103,7 +105,7 @@ def evaluate_runs(
         autoattack_class()
     results: list[EvaluationResult] = []
     keys: dict[Path, list[str]] = {}
-    check_networks({one.run: load_config(one.run / "config.yaml") for one in chosen}, warn)
+    check_networks({one.run: run_config(one.run) for one in chosen}, warn)
     with preserved():
         keep_memory(device)
         for one in chosen:
@@ -149,7 +151,7 @@ class _Work:
 
 def _prepare(of: Chosen, request: EvaluationRequest, device: torch.device) -> _Work:
     """Everything that can fail on a user's mistake, before the first attack."""
-    config = load_config(of.run / "config.yaml")
+    config = run_config(of.run)
     eps = _radii(of.run, config, request)
     with located(config):
         import_code(config, ["model.name", "dataset.name"])
@@ -158,7 +160,7 @@ def _prepare(of: Chosen, request: EvaluationRequest, device: torch.device) -> _W
             config.model.name,
             in_shape=data.shape,
             num_classes=data.num_classes,
-            **config.model.args,
+            **config.model.arguments,
         )
     if other_images(provenance.read(of.run), data.checksum):
         raise AdvtrainError(
@@ -190,8 +192,8 @@ def _radii(run: Path, config: Config, request: EvaluationRequest) -> tuple[float
     for eps in request.eps:
         if config.attack.norm == "linf" and eps > 1:
             raise AdvtrainError(
-                f"argument '--eps {eps:g}': inputs are in [0, 1], so expected at most 1 for linf "
-                f"(did you mean {eps:g}/255?)"
+                f"argument '--eps {request.eps_typed}': inputs are in [0, 1], so expected at most "
+                f"1 for linf, got {eps:g} (did you mean {eps:g}/255?)"
             )
     return tuple(dict.fromkeys(request.eps))
 
@@ -233,7 +235,7 @@ def _rows(work: _Work, eps: float, progress: Callable[[Advance], None]) -> list[
     except Exception as error:  # the network may be the user's, the GPU's memory full
         place = traceback.extract_tb(error.__traceback__)[-1]
         raise RunFailed(
-            f"{run}: {name}: {type(error).__name__}: {' '.join(str(error).split())[:300]} "
+            f"{run}: {name}: {described(error)} "
             f"({place.filename}:{place.lineno}); what was measured is kept"
         ) from error
     seconds = {name: state["seconds"] for name, state in states.items()}

@@ -9,25 +9,30 @@ from pathlib import Path
 from typing import NamedTuple
 
 from advtrain.config.identity import to_yaml
+from advtrain.config.json_file import read_object
+from advtrain.config.schema import Config
 from advtrain.diagnosis.verdict import Verdict, diagnose
+from advtrain.errors import AdvtrainError
 from advtrain.learning.measuring.image_examples import attacked
+from advtrain.process.observer import Observer
 from advtrain.records import COLUMNS, EpochRecord, Row, SplitScore
 from advtrain.store import checkpoint, examples_npz, final_csv, provenance
 from advtrain.store.csv_cells import Cells
 from advtrain.store.epoch_csv import curves_in
 from advtrain.store.files import to_csv
-from advtrain.store.metrics import CURVE_COLUMNS
-from advtrain.store.parent import schedule_overrides
-from advtrain.store.writer import RunDirectory
-from advtrain.tasks.diagnose import table_of_run
+from advtrain.store.metrics import CURVE_COLUMNS, read_rows
+from advtrain.store.missing import cannot_go_on
+from advtrain.store.parent import Parent, schedule_overrides
+from advtrain.store.reader import Run
+from advtrain.store.writer import RunDirectory, hold
+from advtrain.tasks.diagnose import diagnose_run, table_of_run
 from advtrain.tasks.prepare import Work
 
 
 def keep_beginning(work: Work, directory: RunDirectory) -> None:
     """config.yaml and provenance.json, and what a parent hands on."""
     if not (directory.path / "config.yaml").exists():
-        header = _header(work, directory.path)
-        directory.write("config.yaml", to_yaml(work.session.config, header).encode())
+        _keep_config(work.session.config, work.parent, directory)
     _keep_provenance(work, directory)
     if work.parent_best:
         directory.write("best.pt", work.parent_best)
@@ -69,11 +74,41 @@ def keep_end(work: Work, directory: RunDirectory, end: End) -> None:
     if progress.stopped == "nonfinite":
         directory.set_status(bad_epoch=progress.epoch, bad_batch=progress.bad_batch)
     directory.set_status(stopped=progress.stopped)  # it tells which rows are measured alike
-    verdict = judge(work, directory, work.rows, "finished")
+    _keep_verdict(judge(work, directory, work.rows, "finished"), directory)
+    directory.set_status(state="finished")
+
+
+def mend(path: Path, config: Config, parent: Parent | None, observer: Observer) -> None:
+    """Write again what a finished run has lost and the rest of it tells, and say so.
+
+    Raises AdvtrainError if epochs are missing from metrics.csv, which nothing else tells.
+    """
+    if reason := cannot_go_on(path, status := Run(path).status):
+        raise AdvtrainError(f"{path}: {reason}")
+    read_rows(path / "metrics.csv", status.epoch)
+    no_config = not (path / "config.yaml").exists()
+    no_verdict = not read_object(path / "verdict.json")
+    if not (no_config or no_verdict):
+        return
+    with hold(path) as directory:
+        directory.status = status
+        if no_config:
+            observer.warn(f"{path}: config.yaml is missing, and is written again")
+            _keep_config(config, parent, directory)
+        if no_verdict:
+            observer.warn(f"{path}: verdict.json is missing or damaged, and is written again")
+            _keep_verdict(diagnose_run(path, state="finished").verdict, directory)
+
+
+def _keep_config(config: Config, parent: Parent | None, directory: RunDirectory) -> None:
+    header = _header(config, parent, directory.path)
+    directory.write("config.yaml", to_yaml(config, header).encode())
+
+
+def _keep_verdict(verdict: Verdict, directory: RunDirectory) -> None:
     content = {"path": str(directory.path), **verdict.to_json()}
     directory.write("verdict.json", json.dumps(content, indent=1, allow_nan=False).encode())
     directory.log(f"verdict: {verdict.headline}")
-    directory.set_status(state="finished")
 
 
 def hopeless(work: Work, directory: RunDirectory, record: EpochRecord) -> str:
@@ -93,11 +128,11 @@ def judge(work: Work, directory: RunDirectory, rows: list[Row], state: str) -> V
     return diagnose(table, str(directory.path))
 
 
-def _header(work: Work, path: Path) -> str:
+def _header(config: Config, parent: Parent | None, path: Path) -> str:
     """The first line of config.yaml: how to train the run again."""
     again = ["advtrain", "train", f"{path}/config.yaml"]
-    if work.parent:
-        again += ["--from", str(work.parent.path), *schedule_overrides(work.session.config)]
+    if parent:
+        again += ["--from", str(parent.path), *schedule_overrides(config)]
     runs_dir = path.parent.parent
     again += ["--runs-dir", str(runs_dir)] if runs_dir != Path("runs") else []
     return f"Made by advtrain. Repeat with: {shlex.join(again)}"

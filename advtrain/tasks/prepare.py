@@ -144,14 +144,17 @@ def ready_model(config: Config, data: Data, where: torch.device) -> nn.Module:
     """The config's network on the device, as its training begins: drawn by its seed, or loaded."""
     torch.manual_seed(seed_of(config.seed, "init"))
     model = build_model(
-        config.model.name, in_shape=data.shape, num_classes=data.num_classes, **config.model.args
+        config.model.name,
+        in_shape=data.shape,
+        num_classes=data.num_classes,
+        **config.model.arguments,
     )
     suit_threads(model, data.shape)
     keep_memory(where)
     if config.model.normalize:
         model.normalize.fit(data.mean, data.std)
-    if config.model.weights:
-        checkpoint.load_weights(Path(config.model.weights), model)
+    if weights := config.model.weights_file:
+        checkpoint.load_weights(weights, model)
     model.to(where)
     if config.model.name in MODELS:  # others may rely on the usual strides, by view() for example
         model.to(memory_format=torch.channels_last)  # pooling is several times faster on CPUs

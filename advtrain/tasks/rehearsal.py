@@ -36,7 +36,7 @@ def rehearse(config: Config, path: Path, parent: Parent | None) -> tuple[list[st
             check_images(config, path, parent, data.checksum)
             notes, warnings = [*data.notes], [*data.warnings]
         keys = config.model
-        model = build_model(keys.name, in_shape=shape, num_classes=classes, **keys.args)
-        if keys.weights:
-            checkpoint.load_weights(Path(keys.weights), model)
+        model = build_model(keys.name, in_shape=shape, num_classes=classes, **keys.arguments)
+        if weights := keys.weights_file:
+            checkpoint.load_weights(weights, model)
         return notes, [*warnings, *model_doubts(model, config, shape, classes, images)]

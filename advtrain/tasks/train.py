@@ -17,6 +17,7 @@ from advtrain.learning.streams import preserved
 from advtrain.process.observer import Observer
 from advtrain.process.signals import deferred
 from advtrain.store import provenance
+from advtrain.store.missing import cannot_go_on
 from advtrain.store.naming import locate
 from advtrain.store.reader import Run
 from advtrain.store.run_status import Status, is_run, read_status
@@ -24,7 +25,7 @@ from advtrain.store.same_code import check_code, code_digest
 from advtrain.store.same_images import check_images, stamp, vouched
 from advtrain.store.writer import RunDirectory, hold, outcome_in
 from advtrain.tasks.checksums import checksum_of
-from advtrain.tasks.keep import End, keep_beginning, keep_end, keep_epoch
+from advtrain.tasks.keep import End, keep_beginning, keep_end, keep_epoch, mend
 from advtrain.tasks.mid_epoch import Following, Leading
 from advtrain.tasks.prepare import Assignment, Work, prepare
 
@@ -77,16 +78,20 @@ def _lead(assigned: Assignment, observer: Observer, group: Group) -> None:
     if _finished(read_status(path)):  # also where nothing may be written
         if not vouched(provenance.read(path), stamp(config.dataset)):
             check_images(config, path, assigned.parent, checksum_of(config))
+        mend(path, config, assigned.parent, observer)
         group.agreed(None)
         return
     with hold(path) as directory, preserved():
         if _finished(directory.before):
             group.agreed(None)
             return
+        if reason := cannot_go_on(path, directory.before):
+            raise AdvtrainError(f"{path}: {reason}")
         work = prepare(assigned, observer, group)
         group.agreed(_beginning(work))
         group.meet()  # so that no other's mistake comes after the directory is touched
-        directory.begin(epoch=work.session.progress.epoch, epochs=config.training.epochs)
+        of = work.session.progress
+        directory.begin(epoch=of.epoch, best_epoch=of.best_epoch, epochs=config.training.epochs)
         with outcome_in(directory), noticing(group):
             _train(work, directory, observer)
 

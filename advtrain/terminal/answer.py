@@ -32,7 +32,9 @@ def print_results(
 
 def print_verdict(result: Mapping[str, Any], console: Console) -> None:
     """Headline, the four axes with their rules, and the suggestion."""
-    console.print(_headline(result, console), soft_wrap=True)
+    print_headline(result, console)
+    if result["cause"] == "unjudged":  # the headline says why, and so would each axis
+        return
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True, style="dim")
     table.add_column(no_wrap=True)
@@ -47,6 +49,11 @@ def print_verdict(result: Mapping[str, Any], console: Console) -> None:
         typed = suggestion["command"] or shlex.join(suggestion["overrides"])
         if typed:
             console.print(Text(f"  {typed}"), soft_wrap=True)
+
+
+def print_headline(result: Mapping[str, Any], console: Console) -> None:
+    """The answer in one line."""
+    console.print(_headline(result, console), soft_wrap=True)
 
 
 def _headline(result: Mapping[str, Any], console: Console) -> Text:

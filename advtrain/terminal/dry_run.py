@@ -10,7 +10,9 @@ from advtrain.config.identity import to_yaml
 from advtrain.config.names import DATASETS, in_words
 from advtrain.config.objectives import Fgsm, Free, Standard, resolve_alpha
 from advtrain.config.schema import Config
+from advtrain.store.missing import cannot_go_on, missing_files
 from advtrain.store.naming import locate
+from advtrain.store.parent import Parent
 from advtrain.store.run_status import read_status
 
 
@@ -26,23 +28,10 @@ def print_plan(
 ) -> None:  # fmt: skip
     """What `train` would do; `notes` and `warnings` are about data and model of the user's own."""
     path, config, parent = locate(config, runs_dir, from_run)
-    status = read_status(path)
-    if status is None:
-        doing = "start a new run" if resume != "require" else "refuse: there is no such run"
-        if parent:
-            doing = f"go on from epoch {parent.epoch} of {parent.path}"
-    elif resume == "never":
-        doing = f"refuse: the run exists ({status.shown})"
-    elif status.state == "finished":
-        doing = "nothing: the run is finished"
-    else:
-        doing = f"go on after epoch {status.epoch} ({status.shown})"
-        if (path / "part.pt").exists():
-            doing += f", from within epoch {status.epoch + 1}"
     training = config.training
     lines = [
         ("directory", str(path)),
-        ("would", doing),
+        ("would", _would(path, parent, resume)),
         ("model", f"{config.model.name} on {config.dataset.name}"),
         *(("data", text) for text in notes or _known(config)),
         ("attack", attack_line(config)),
@@ -55,6 +44,25 @@ def print_plan(
     ]
     for word, text in lines:
         print(f"{word:<10} {text}")
+
+
+def _would(path: Path, parent: Parent | None, resume: str) -> str:
+    """What becomes of the run in this directory."""
+    status = read_status(path)
+    if status is not None and resume == "never":
+        return f"refuse: the run exists ({status.shown})"
+    if reason := cannot_go_on(path, status):
+        return f"refuse: {reason}"
+    if status is None:
+        if parent:
+            return f"go on from epoch {parent.epoch} of {parent.path}"
+        return "start a new run" if resume != "require" else "refuse: there is no such run"
+    if status.state == "finished":
+        lost = [n for n in missing_files(path, status) if n in ("config.yaml", "verdict.json")]
+        doing = f"write {' and '.join(lost)} again, and nothing else" if lost else "nothing"
+        return f"{doing}: the run is finished"
+    within = f", from within epoch {status.epoch + 1}" if (path / "part.pt").exists() else ""
+    return f"go on after epoch {status.epoch} ({status.shown}){within}"
 
 
 def _known(config: Config) -> list[str]:

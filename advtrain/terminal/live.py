@@ -19,13 +19,12 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from advtrain.config.load import load_config
 from advtrain.config.schema import Config
 from advtrain.process.observer import Observer
 from advtrain.records import EpochRecord, Row
 from advtrain.store.final_csv import read_final
 from advtrain.store.metrics import read_records
-from advtrain.store.reader import Run
+from advtrain.store.reader import Run, run_config
 from advtrain.terminal.answer import print_verdict
 from advtrain.terminal.charts import chart
 from advtrain.terminal.duration import duration
@@ -166,7 +165,7 @@ def _pair(loss: float | None, acc: float | None) -> str:
 def summary(run: Run, console: Console) -> None:
     """How a run ended, its two charts, its directory: the last lines of `advtrain train`."""
     status, rows = run.status, read_records(run.dir / "metrics.csv")
-    config = load_config(run.dir / "config.yaml")
+    config = run_config(run.dir)
     if any(row.test_robust_acc is not None for row in rows):
         console.print(charts(rows, console))
         attack = f"PGD-{config.evaluation.steps}, {config.attack.norm}, eps {config.attack.eps:.4g}"
@@ -174,10 +173,12 @@ def summary(run: Run, console: Console) -> None:
         if final:
             attack += f", all {final.images:,} images"
         shown = _scores(final.clean_acc, final.robust_acc) if final else _scores_of(rows[-1])
-        console.print(f"test after epoch {rows[-1].epoch}: {shown} ({attack})")
+        text = f"test after epoch {rows[-1].epoch}: {shown} ({attack})"
+        console.print(text, soft_wrap=True)
     best = next((row for row in rows if row.epoch == status.best_epoch), None)
     if best:
-        console.print(f"best on validation after epoch {best.epoch}: test {_scores_of(best)}")
+        text = f"best on validation after epoch {best.epoch}: test {_scores_of(best)}"
+        console.print(text, soft_wrap=True)
     text = f"{status.state} after {status.epoch} of {status.epochs} epochs"
     if status.stopped == "early_stopping":
         text += ": validation improved no more"
@@ -186,7 +187,7 @@ def summary(run: Run, console: Console) -> None:
         text += f"{status.bad_batch}: a loss or weight was not finite; epochs before it are kept"
     elif status.stopped:
         text += f": training.stop_on has {status.stopped}"
-    console.print(text)
+    console.print(text, soft_wrap=True)
     if verdict := run.verdict:
         print_verdict(verdict, console)
     console.print(str(run.dir), markup=False, soft_wrap=True)

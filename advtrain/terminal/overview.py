@@ -13,10 +13,12 @@ from rich.table import Table
 from rich.text import Text
 
 from advtrain.errors import AdvtrainError
+from advtrain.store.missing import missing_files
 from advtrain.store.reader import Run
-from advtrain.store.run_status import Status, read_status
+from advtrain.store.run_status import Status, read_status, why_no_status
 from advtrain.store.slurm_queue import Job, disagreement, in_queue
 from advtrain.terminal.duration import duration
+from advtrain.terminal.whole_table import print_whole
 
 
 def status_json(runs: list[Run]) -> dict[str, Any]:
@@ -44,6 +46,7 @@ def _run_json(run: Run, status: Status | None, queue: JobsOfRuns) -> dict[str, A
         "job": status.job or None,
         "queue": job and job.shown,
         "disagreement": queue.disagreement(status) or None,
+        "missing": missing_files(run.dir, status),
         "last": run.last,
     }
 
@@ -88,30 +91,33 @@ def print_status(runs: list[Run], folder: Path) -> None:
     if queue.unknown:
         print(f"the queue is not known: {queue.unknown}", file=sys.stderr)
     found = zip(runs, statuses, strict=True)
-    rows = [_row(run, status, folder, queue) for run, status in found]
-    columns = ["state", "job", "epoch", "clean", "robust", "seen", "run"]
-    shown = [i for i, name in enumerate(columns) if name != "job" or any(row[i] for row in rows)]
+    rows = [_row(run, status, queue) for run, status in found]
+    columns = ["state", "job", "epoch", "clean", "robust", "seen", "run", "note"]
+    filled = [any(row[i] for row in rows) for i in range(len(columns))]
+    shown = [i for i, name in enumerate(columns) if name not in ("job", "note") or filled[i]]
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for i in shown:  # the run is last, so that a long name squeezes nothing else
-        table.add_column(columns[i], no_wrap=columns[i] != "run", overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(row[i]) for i in shown))  # as it is: an error may look like markup
-    Console().print(table)
+    for i in shown:
+        table.add_column(columns[i], no_wrap=True)
+    for row in rows:  # Text: an error may look like markup
+        table.add_row(*(Text(" ".join(row[i].split())) for i in shown))
+    print_whole(table, Console(highlight=False))
 
 
-def _row(run: Run, status: Status | None, folder: Path, queue: JobsOfRuns) -> list[str]:
-    name = str(run.dir.relative_to(folder))
+def _row(run: Run, status: Status | None, queue: JobsOfRuns) -> list[str]:
     if status is None:
-        return ["unreadable", *[""] * 5, f"{name}: its status.json is damaged"]
+        return ["unreadable", *[""] * 5, str(run.dir), f"its {why_no_status(run.dir)}"]
     last = run.last
     what = [status.stopped or status.error, queue.disagreement(status)]
+    if missing := missing_files(run.dir, status):
+        what.append(f"missing: {', '.join(missing)}")
     return [
         status.shown,
         queue.shown(status),
         f"{status.epoch}/{status.epochs}",
         *(_percent(last.get(f"test_{kind}_acc")) for kind in ("clean", "robust")),
         f"{duration(time.time() - status.heartbeat)} ago",
-        ": ".join([name, *filter(None, what)]),
+        str(run.dir),
+        "; ".join(filter(None, what)),
     ]
 
 

@@ -33,7 +33,7 @@ def change(file: Path, **entries: object) -> None:
 def test_a_folder_is_judged_though_some_of_it_cannot_be(advtrain, runs: Path) -> None:
     queued, damaged, unreadable = (copy(runs, name) for name in ("queued", "damaged", "unreadable"))
     (queued / "metrics.csv").unlink()
-    change(queued / "status.json", state="failed", error="OutOfMemoryError: no memory")
+    change(queued / "status.json", state="failed", epoch=0, error="OutOfMemoryError: no memory")
     (damaged / "config.yaml").write_text("model: [")
     (unreadable / "status.json").write_text("{")
     done: Done = advtrain("diagnose", "runs", "--json")

@@ -187,13 +187,14 @@ def test_the_suggested_command_runs_as_printed(advtrain, tiny: Path) -> None:
 
 def test_a_running_run_is_judged_by_what_is_there(advtrain, tiny: Path) -> None:
     run = train(load_config(tiny, ["epochs=10"]), "runs").dir
-    status = json.loads((run / "status.json").read_text())
-    (run / "status.json").write_text(json.dumps(status | {"state": "running"}))
+    status = json.loads((run / "status.json").read_text()) | {"state": "running"}
+    (run / "status.json").write_text(json.dumps(status | {"epoch": 4}))
     lines = (run / "metrics.csv").read_text().splitlines(keepends=True)
     (run / "metrics.csv").write_text("".join(lines[:5]))
     verdict = diagnose_run(run).verdict
     assert verdict.axes["train"].state == "too_short" and "still running" in verdict.headline
     (run / "metrics.csv").unlink()
+    (run / "status.json").write_text(json.dumps(status | {"epoch": 0}))
     with pytest.raises(AdvtrainError, match="no epochs yet"):
         diagnose_run(run)
 

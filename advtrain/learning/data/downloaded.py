@@ -16,7 +16,7 @@ from filelock import FileLock
 from torch import Tensor
 
 from advtrain.config.names import DATASETS, DatasetInfo
-from advtrain.errors import AdvtrainError
+from advtrain.errors import AdvtrainError, in_one_line
 
 
 def downloaded(name: str, root: Path) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
@@ -45,7 +45,7 @@ def downloaded(name: str, root: Path) -> tuple[tuple[Tensor, Tensor], tuple[Tens
     except AdvtrainError:
         raise
     except Exception as error:  # network, disk, archive: torchvision passes on many kinds
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        reason = in_one_line(error)
         raise AdvtrainError(
             f"dataset {name}: not complete under {root}, and the download failed; "
             f"put these files there: {info.files} ({reason})"

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from advtrain.config.schema import Dataset
-from advtrain.errors import SettingError
-from advtrain.learning.importing import import_attribute
+from advtrain.errors import SettingError, described
+from advtrain.learning.importing import blamed, import_attribute
 
 Arrays = tuple[Tensor, Tensor]  # images (n, c, h, w) and labels (n,)
 
@@ -28,13 +28,14 @@ def imported(dataset: Dataset) -> tuple[Arrays, Arrays]:
     try:
         function = import_attribute(dataset.name, "dataset.name")
         accepted = inspect.signature(function).parameters
-        args = ({"root": dataset.root} if "root" in accepted else {}) | dataset.args
+        root = {"root": str(dataset.folder)} if "root" in accepted else {}
+        args = root | dataset.arguments
         results = [function(train=train, **args) for train in (True, False)]
     except SettingError:
         raise
     except (Exception, SystemExit) as error:  # the function is the user's: anything may happen
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
-        raise SettingError("dataset.name", f"{dataset.name}: {reason}") from error
+        key = blamed(error, "dataset", dataset.args)
+        raise SettingError(key, f"{dataset.name}: {described(error)}") from error
     try:
         train, test = (_checked(*each) for each in zip(results, (True, False), strict=True))
         if train[0].shape[1:] != test[0].shape[1:]:

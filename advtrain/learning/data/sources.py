@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -23,7 +22,7 @@ def load_source(dataset: Dataset) -> Source:
     """The images that a config's dataset section names; SettingError if they cannot be had."""
     if dataset.name == "image_folder":
         try:
-            return image_folder(Path(dataset.root), dataset.image_size)
+            return image_folder(dataset.folder, dataset.image_size)
         except OSError as error:
             raise SettingError(
                 "dataset.root", f"{error.filename or dataset.root}: {error.strerror}"
@@ -33,7 +32,7 @@ def load_source(dataset: Dataset) -> Source:
     elif dataset.name.startswith("import:"):
         train, test = imported(dataset)
     else:
-        train, test = downloaded(dataset.name, Path(dataset.root))
+        train, test = downloaded(dataset.name, dataset.folder)
     digest = hashlib.sha256()
     for images, labels in (train, test):
         digest.update(images.contiguous().numpy().data)

@@ -111,6 +111,7 @@ def _train_and_val(dataset: Dataset, source: Source) -> tuple[Images, Images | N
             "dataset.val_size",
             f"{dataset.val_size:g} of {len(train)} images is {count}; "
             "expected at least one for validation and one for training",
+            "dataset.train_size",
         )
     held_out = stratified(train.classes_of, count, "val_size")
     kept = np.setdiff1d(np.arange(len(train)), held_out)

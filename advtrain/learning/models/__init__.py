@@ -12,7 +12,7 @@ from torch.nn.parameter import is_lazy
 
 from advtrain.config.names import MODELS, did_you_mean
 from advtrain.errors import SettingError
-from advtrain.learning.importing import import_attribute
+from advtrain.learning.importing import blamed, import_attribute
 from advtrain.learning.models.classifier import Classifier
 from advtrain.learning.models.outputs import logits_of, made_up, reason, refused
 from advtrain.learning.models.trial import trial
@@ -33,7 +33,7 @@ def build_model(
         raise
     except (Exception, SystemExit) as error:  # the network may be the user's
         text = f"{name} cannot be built for images of shape {in_shape}: {reason(error)}"
-        raise SettingError("model.name", text) from error
+        raise SettingError(blamed(error, "model", args), text) from error
     _pass_once(model, name, made_up(2, in_shape), num_classes)
     if unused := _lazy(model):
         raise refused(name, f"no pass reaches its lazy layers ({', '.join(unused)}); remove them")

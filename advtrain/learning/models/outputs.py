@@ -8,10 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from advtrain.errors import SettingError
+from advtrain.errors import SettingError, described
 from advtrain.learning.streams import stream
 
-_LONGEST = 300  # characters of another's error message
 _COUNTS = {1: "one image", 2: "two images", 3: "three images"}
 
 
@@ -50,10 +49,10 @@ def refused(name: str, text: str) -> SettingError:
 
 def reason(error: BaseException) -> str:
     """Another's error in one line, with what it usually means on a GPU."""
-    text = " ".join(str(error).split())[:_LONGEST]
+    text = described(error)
     if "same device" in text:
         text += " (keep constants with register_buffer, or make them on x.device)"
-    return f"{type(error).__name__}: {text}"
+    return text
 
 
 def _remedy(found: Any, count: int, classes: int) -> str:

@@ -17,7 +17,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from advtrain.errors import AdvtrainError, RunFailed
+from advtrain.errors import AdvtrainError, RunFailed, described
 from advtrain.process.signals import handling
 from advtrain.report.figures.style import styled
 
@@ -118,7 +118,7 @@ def save(drawing: Drawing, folder: Path) -> Drawn:
     except OSError:
         raise
     except Exception as error:
-        said = " ".join(f"{type(error).__name__}: {error}".split())
+        said = described(error)
         raise RunFailed(f"{folder / drawing.name}: cannot be drawn: {said}") from error
 
 

@@ -11,6 +11,7 @@ from advtrain.config.expressions import number
 from advtrain.config.grid import short_key
 from advtrain.report.input.choices import folded, spelled_out
 from advtrain.report.input.gather import CSV_STATE, Entry, Side
+from advtrain.store.csv_cells import STDIN
 
 _DEFAULT = "-"  # shown where a config has no such key
 
@@ -236,7 +237,7 @@ def _name(entries: Sequence[Entry]) -> str:
     path, config = entries[0].path, entries[0].config
     if path.is_dir():
         return path.name.rpartition("-s")[0] or (config.name if config else path.name)
-    return path.stem
+    return "standard input" if path == STDIN else path.stem
 
 
 def _with_id(cell: Cell, several_sides: bool, taken: set[str]) -> Cell:

@@ -18,9 +18,9 @@ from advtrain.report.input.evaluations import evaluations_of
 from advtrain.store.evaluation_csv import EvaluationRow
 from advtrain.store.final_csv import read_final
 from advtrain.store.metrics import CURVE_COLUMNS
-from advtrain.store.reader import RunFiles, read_files
+from advtrain.store.reader import RunFiles, read_files, runs_below
 from advtrain.store.run_status import is_run
-from advtrain.tasks.diagnose import Diagnosis, diagnose_all, judged
+from advtrain.tasks.diagnose import Diagnosis, check_any_judged, diagnose_all, judged
 
 CSV_STATE = "csv"  # instead of a run's state
 WAITING = "queued"
@@ -105,6 +105,8 @@ def _side(path: Path, renamed: Mapping[str, str], classes: int | None) -> Side:
     if is_sweep(path):
         return _sweep(path, _rows(path / "sweep.csv"))
     found = diagnose_all([path], *_about_csvs(path, renamed, classes))
+    if not _has_runs(path):  # runs may have yet to begin
+        check_any_judged(found)
     return _distinct(path, [entry_of(result) for result in found])
 
 
@@ -143,7 +145,7 @@ def _about_csvs(
 
 
 def _has_runs(path: Path) -> bool:
-    return path.is_dir() and next(path.rglob("status.json"), None) is not None
+    return path.is_dir() and bool(runs_below(path))
 
 
 def entry_of(result: Diagnosis) -> Entry:

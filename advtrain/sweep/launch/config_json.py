@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from advtrain.config.named_files import Origin
 from advtrain.config.names import make_importable
 from advtrain.config.places import Places
-from advtrain.config.schema import Config, Origin
+from advtrain.config.schema import Config
 from advtrain.config.validation import problems_of
 from advtrain.errors import AdvtrainError
 from advtrain.store.same_code import code_in, code_to_json
@@ -32,7 +33,7 @@ def config_from_json(content: dict[str, Any]) -> Config:
     make_importable(folder)
     config, problems = problems_of(content["config"])
     if config is None or problems:
-        raise AdvtrainError("; ".join(text for _, text in problems))
+        raise AdvtrainError("; ".join(problem.text for problem in problems))
     places = Places(Path(content["file"]), {tuple(key): at for key, at in content["places"]})
-    config._origin = Origin(folder, tuple(content["overrides"]), places, code_in(content))
+    config.come_from(Origin(folder, tuple(content["overrides"]), places, code_in(content)))
     return config
