@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from advtrain.config.json_file import read_object
 from advtrain.store.final_csv import FILE as FINAL
@@ -13,10 +15,13 @@ from advtrain.store.run_status import Status
 _MEND = "restore what is missing, or move the directory away to start afresh"
 
 
-def missing_files(run: Path, status: Status) -> list[str]:
+def missing_files(
+    run: Path, status: Status, provenance: Mapping[str, Any] | None = None
+) -> list[str]:
     """The files that must have been there when the run got as far as its status says.
 
-    Of a finished run the weights do not count: copies are often made without them.
+    Of a finished run the weights do not count: copies are often made without them. `provenance` is
+    what provenance.json holds, if that was read already.
     """
     finished = status.state == "finished"
     expected = ["config.yaml", "metrics.csv", "provenance.json"]
@@ -25,26 +30,24 @@ def missing_files(run: Path, status: Status) -> list[str]:
     missing = [name for name in expected if not (run / name).exists()]
     if not missing:
         return []
-    own = status.epoch - _carried(run)
+    if provenance is None:
+        provenance = read_object(run / "provenance.json") or {}
+    own = status.epoch - _carried(provenance)
     if own <= 0 and not finished:
         return []
-    if FINAL in missing and (status.stopped == "nonfinite" or not _measured(run)):
+    # Older versions had no such file: they measured the last row on all images.
+    if FINAL in missing and (status.stopped == "nonfinite" or not provenance.get(SAME_IMAGES)):
         missing.remove(FINAL)
     if own == 1 and "last.pt" in missing and not _finite(run):
         missing.remove("last.pt")  # an epoch that ended as not finite has no weights
     return missing
 
 
-def _carried(run: Path) -> int:
+def _carried(provenance: Mapping[str, Any]) -> int:
     """The epochs that a run counts and its parent trained."""
-    parent = (read_object(run / "provenance.json") or {}).get("parent")
+    parent = provenance.get("parent")
     carried = parent.get("epoch") if isinstance(parent, dict) else 0
     return carried if isinstance(carried, int) else 0
-
-
-def _measured(run: Path) -> bool:
-    """Whether the last weights were measured on all images: of older versions the last row is."""
-    return bool((read_object(run / "provenance.json") or {}).get(SAME_IMAGES))
 
 
 def _finite(run: Path) -> bool:

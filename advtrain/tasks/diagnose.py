@@ -20,6 +20,7 @@ from advtrain.errors import AdvtrainError
 from advtrain.store.csv_cells import Cells, read_cells
 from advtrain.store.epoch_csv import Curves, curves_in, read_curves
 from advtrain.store.missing import cannot_go_on, missing_files
+from advtrain.store.provenance import SAME_IMAGES
 from advtrain.store.reader import RunFiles, read_files, runs_below
 from advtrain.store.run_status import Status, is_run, why_no_status
 
@@ -156,7 +157,7 @@ def diagnose_files(files: RunFiles, *, state: str = "") -> Diagnosis:
     path, status = files.path, files.status
     if status is None:
         raise AdvtrainError(f"{path}: its {why_no_status(path)}")
-    missing = missing_files(path, status)
+    missing = missing_files(path, status, files.provenance)
     if "metrics.csv" in missing:
         raise AdvtrainError(f"{path}: {cannot_go_on(path, status)}")
     if not (path / "metrics.csv").exists():
@@ -190,7 +191,7 @@ def table_of_run(
     whole: list[int] = []
     if images and images > size:
         whole = _counts(parent.get("whole", [carried]))
-        if not provenance.get("rows_on_the_same_images"):  # the last row of older versions
+        if not provenance.get(SAME_IMAGES):  # the last row of older versions
             whole.append(config.training.epochs)
             if status.stopped not in ("", "nonfinite"):
                 whole.append(status.epoch)

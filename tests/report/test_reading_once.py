@@ -18,7 +18,7 @@ from tests.helpers.synthetic import learning, write_csv, write_evaluation, write
 Command = Callable[..., Done]
 SMALL = ("status.json", "provenance.json", "config.yaml")
 CURVES = ("metrics.csv", "verdict.json")
-BESIDE = ("evaluation.csv", "curve_eps.csv", "examples.npz")
+BESIDE = ("evaluation.csv", "curve_eps.csv", "examples.npz", "final.csv")
 
 
 def write_whole_sweep(folder: Path) -> Path:
@@ -101,6 +101,7 @@ def test_a_status_reads_two_files_of_each_run_once(
 ) -> None:
     run = write_run(tmp_path / "runs", learning(9))
     (run / "verdict.json").write_text("damaged, which is no concern of a listing")
+    (run / "final.csv").write_text("split\n")
     with opened_in(run) as opened:
         assert advtrain("status", *options).code == 0
     assert opened == {"status.json": 1, "metrics.csv": 1}

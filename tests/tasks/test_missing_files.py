@@ -179,9 +179,8 @@ def test_an_epoch_that_ended_as_not_finite_has_no_weights_to_lose(
     assert advtrain("train", tiny, "lr=1e30").code == 0
     (file,) = (tmp_path / "runs").rglob("status.json")
     assert not (file.parent / "last.pt").exists()
-    for state in ("finished", "interrupted"):  # as if killed just before it was finished
-        status = json.loads(file.read_text()) | {"state": state, "stopped": ""}
-        file.write_text(json.dumps(status))
+    for changed in ({}, {"state": "interrupted", "stopped": ""}):  # killed just before its end
+        file.write_text(json.dumps(json.loads(file.read_text()) | changed))
         assert "missing" not in advtrain("status").out
         done: Done = advtrain("train", tiny, "lr=1e30")
         assert (done.code, "missing" in done.err) == (0, False)
