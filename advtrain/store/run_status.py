@@ -46,6 +46,11 @@ class Status:
         return json.dumps(asdict(self), indent=1)
 
 
+def progress_of(status: Status | None) -> tuple[int, str]:
+    """Attempt and state: they differ where somebody has worked on the run between two looks."""
+    return (status.attempt, status.state) if status else (0, "")
+
+
 def is_run(path: Path) -> bool:
     """Whether a run began in this directory, even if its status can no longer be read."""
     try:

@@ -7,7 +7,7 @@ from typing import Literal
 
 from advtrain.config.checks import cautions
 from advtrain.config.schema import Config
-from advtrain.errors import AdvtrainError
+from advtrain.errors import AdvtrainError, Busy
 from advtrain.learning.distributed.group import Group
 from advtrain.learning.distributed.group import joined as joined  # these also for the command line
 from advtrain.learning.distributed.group import noticing as noticing
@@ -20,7 +20,7 @@ from advtrain.store import provenance
 from advtrain.store.missing import cannot_go_on
 from advtrain.store.naming import locate
 from advtrain.store.reader import Run
-from advtrain.store.run_status import Status, is_run, read_status
+from advtrain.store.run_status import Status, is_run, progress_of, read_status
 from advtrain.store.same_code import check_code, code_digest
 from advtrain.store.same_images import check_images, stamp, vouched
 from advtrain.store.writer import RunDirectory, hold, outcome_in
@@ -72,10 +72,11 @@ def _check_resume(path: Path, resume: Resume) -> None:
 def _lead(assigned: Assignment, observer: Observer, group: Group) -> None:
     """The part of the process that writes; of a single one that is all."""
     config, path = assigned.config, assigned.path
+    seen = read_status(path)
     for caution in cautions(config):
         observer.warn(caution)
     check_code(config, path, assigned.parent, observer.warn)
-    if _finished(read_status(path)):  # also where nothing may be written
+    if _finished(seen):  # also where nothing may be written
         if not vouched(provenance.read(path), stamp(config.dataset)):
             check_images(config, path, assigned.parent, checksum_of(config))
         mend(path, config, assigned.parent, observer)
@@ -85,6 +86,8 @@ def _lead(assigned: Assignment, observer: Observer, group: Group) -> None:
         if _finished(directory.before):
             group.agreed(None)
             return
+        if progress_of(directory.before) != progress_of(seen):
+            raise Busy(f"{path}: another process has worked on this run meanwhile")
         if reason := cannot_go_on(path, directory.before):
             raise AdvtrainError(f"{path}: {reason}")
         work = prepare(assigned, observer, group)

@@ -28,7 +28,7 @@ class Net(nn.Sequential):
         self.calls += 1
         if self.calls == 30:
             print("about to", self.does, flush=True)
-            if self.does == "raise":
+            if self.does == "raise" and not (HERE / "mended").exists():
                 raise RuntimeError("as it was told")
             if self.does == "die":
                 os.kill(os.getpid(), signal.SIGKILL)

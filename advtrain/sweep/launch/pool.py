@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from advtrain.errors import RunFailed
+from advtrain.store.run_status import progress_of, read_status
 from advtrain.sweep.launch.config_json import config_to_json
 from advtrain.sweep.launch.machine import Seat
 from advtrain.sweep.plan import Planned
@@ -85,6 +86,7 @@ class Workers:
             "path": str(run.path),
             "runs_dir": str(runs_dir),
             "epochs": run.config.training.epochs,
+            "seen": progress_of(read_status(run.path)),
             "device": worker.seat.device,
             "argv": self._argv,
         }

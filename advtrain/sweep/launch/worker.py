@@ -27,6 +27,7 @@ from advtrain.errors import AdvtrainError, Busy, RunFailed, Superseded
 from advtrain.process.observer import Observer
 from advtrain.process.signals import asked, stop
 from advtrain.records import EpochRecord, Row
+from advtrain.store.run_status import progress_of, read_status
 from advtrain.store.writer import note_end
 from advtrain.sweep.launch.config_json import config_from_json
 
@@ -140,5 +141,7 @@ def _train(task: dict[str, Any], reporter: Reporter) -> None:
     from advtrain.tasks.train import train
 
     config = config_from_json(task)
+    if progress_of(read_status(Path(task["path"]))) != tuple(task["seen"]):
+        raise Busy(f"{task['path']}: another process has worked on this run meanwhile")
     with located(config):
         train(config, task["runs_dir"], device=task["device"], observer=reporter)
