@@ -98,7 +98,7 @@ BREAKS = [
           "tasks/test_examples.py"),
     Break("loop: the best epoch by loss alone", "records.py",
           "(acc, -loss) > (self.best_acc, -self.best_loss)", "-loss > -self.best_loss",
-          "tasks/test_train.py"),
+          "learning/test_best_epoch.py"),
     Break("resume: the epoch begins anew", "learning/epoch.py",
           "self._first_step, self.done = start.step, start.done",
           "self._first_step, self.done = start.step, 0", "tasks/test_position.py"),

@@ -5,7 +5,6 @@ Many tests begin with the same run: it is trained once in a process and copied.
 
 from __future__ import annotations
 
-import atexit
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -84,8 +83,7 @@ def _once(config: Path, stop: tuple[int, int] | None, keys: Sequence[str]) -> Pa
               if file.is_file()]  # fmt: skip
     key = (str(beside), stop, tuple(keys))
     if key not in _trained:
-        runs = Path(tempfile.mkdtemp(prefix="trained-"))
-        atexit.register(shutil.rmtree, runs, ignore_errors=True)
+        runs = Path(tempfile.mkdtemp(prefix="trained-", dir=config.parent.parent))  # pytest's
         if stop:
             _trained[key] = _stop(config, runs, stop, keys)
         else:

@@ -159,6 +159,18 @@ def test_the_strongest_restart_counts_for_each_example(network: nn.Module) -> No
     assert torch.equal(resisted, right.all(0))
 
 
+def test_an_example_resists_only_if_it_does_from_every_start() -> None:
+    torch.manual_seed(0)
+    candidates = [torch.rand(64, 1, 8, 8) for _ in range(3)]
+    wild = nn.Sequential(nn.Flatten(), nn.Linear(64, 3, bias=False))
+    with torch.no_grad():
+        wild[1].weight -= wild[1].weight.mean(1, keepdim=True)  # so that its answers vary
+    y = wild(candidates[0]).argmax(1)
+    right = torch.stack([wild(c).argmax(1) == y for c in candidates])
+    assert right.all(0).any() and (right.any(0) & ~right.all(0)).any()
+    assert torch.equal(strongest(wild, candidates, y)[2], right.all(0))
+
+
 def test_more_steps_and_restarts_never_look_weaker(network: nn.Module) -> None:
     images = Resident(*batch(300), torch.arange(300))
     ball = Ball("linf", 0.1)
@@ -176,6 +188,13 @@ def test_the_doubled_loss_of_all_images_is_the_loss_at_twice_the_steps(network: 
     start = own_start(x, torch.arange(40), ball, 0)
     further = ascend(network, x, y, start, Ascent(ball, alpha=2.5 * 0.1 / 4, steps=8))
     assert score.robust_loss_2x == pytest.approx(F.cross_entropy(network(further), y).item())
+
+
+def test_each_example_and_each_restart_has_a_start_of_its_own() -> None:
+    x, ids, ball = torch.full((3, 1, 4, 4), 0.5), torch.tensor([4, 7, 4]), Ball("linf", 0.1)
+    first, again = (own_start(x, ids, ball, restart) for restart in (0, 1))
+    assert torch.equal(first[0], first[2]) and not torch.equal(first[0], first[1])
+    assert not torch.equal(first, again)
 
 
 def test_evaluation_of_an_example_does_not_depend_on_the_others(network: nn.Module) -> None:
