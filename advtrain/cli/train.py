@@ -11,7 +11,6 @@ import typer
 
 from advtrain.cli.arguments import (
     AsJson,
-    Config,
     Device,
     DryRun,
     Overrides,
@@ -28,7 +27,13 @@ if TYPE_CHECKING:  # pydantic, which --help need not wait for
 
 
 def train(
-    config: Config,
+    config: Annotated[
+        Path,
+        typer.Argument(
+            metavar="CONFIG | RUN",
+            help="A YAML file (see configs/); or a run's directory: that run goes on in it.",
+        ),
+    ],
     overrides: Overrides = None,
     from_run: Annotated[
         Path | None,
@@ -115,7 +120,7 @@ def _lead(
     from advtrain.store.naming import locate
     from advtrain.terminal.live import watching
 
-    with interruptible(), _company() as meet:
+    with interruptible() as again, _company() as meet:
         check_device(device)
         loaded = load_config(config, overrides)
         with located(loaded):
@@ -128,10 +133,18 @@ def _lead(
                     run_experiment(loaded, runs_dir, device=device, resume=resume.value,
                                    from_run=from_run, observer=observer)  # fmt: skip
             except (RunFailed, KeyboardInterrupt):
+                if (path / "config.yaml").exists():
+                    again[:] = _again(path, device, quiet, as_json)
                 if as_json:
                     _show(path, as_json, quiet)
                 raise
     return path
+
+
+def _again(path: Path, device: str, quiet: bool, as_json: bool) -> list[str]:
+    """The arguments of the command that goes on with this run, wherever it was begun from."""
+    words = ["train", str(path)] + ([] if device == "auto" else ["--device", device])
+    return words + ["--quiet"] * quiet + ["--json"] * as_json
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import copy
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -56,11 +56,19 @@ def load_config(
 ) -> Config:
     """The validated config of a YAML file with `KEY=VALUE` overrides applied.
 
-    The folder of the file becomes importable for `import:` names; that their modules are there is
-    checked unless only the curves of a run are wanted. Raises ConfigError with all problems at
-    once.
+    A run's directory stands for its config.yaml, and `train` then goes on with that run where it
+    lies. The folder of the file becomes importable for `import:` names; that their modules are
+    there is checked unless only the curves of a run are wanted. Raises ConfigError with all
+    problems at once.
     """
-    path = Path(path)
+    path, run = Path(path), None
+    if path.is_dir():
+        path, run = path / "config.yaml", path
+        if not path.is_file():
+            raise ConfigError([
+                f"argument '{run}': a folder without config.yaml; expected a YAML file or the "
+                "directory of a run"
+            ])  # fmt: skip
     merged = read_merged(path) if check_imports else _read(path, f"argument '{path}'")
     for argument in overrides:
         override(merged, argument)
@@ -70,7 +78,9 @@ def load_config(
             f"{merged.places['sweep',]}: sweep: the config describes several runs; train them with "
             f"`advtrain sweep {path}`"
         )
-    return resolved(merged, path, overrides, check_imports=check_imports)
+    config = resolved(merged, path, overrides, check_imports=check_imports)
+    config.come_from(replace(config.origin, run=run))
+    return config
 
 
 def read_merged(path: Path) -> Merged:
@@ -176,6 +186,10 @@ def _text(path: Path, source: str) -> str | ConfigError:
         here = path.parent.glob("*.y*ml") if path.parent.is_dir() else []
         near = did_you_mean(path.name, [p.name for p in here], f"{path.parent}/")
         return ConfigError([f"{source}: no such file{near}"])
+    except IsADirectoryError:
+        inside = path / "config.yaml"
+        near = f", such as {inside}" if inside.is_file() else ""
+        return ConfigError([f"{source}: a folder; expected a YAML file{near}"])
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         column = error.start - (data.rfind(b"\n", 0, error.start) + 1) + 1

@@ -18,7 +18,8 @@ from advtrain.errors import SettingError
 class Origin:
     """Where a config came from: the folder that `import:` searches, and what was overridden.
 
-    It is no part of what the config says, so configs of different origins may be equal.
+    `run` is the run's directory that was given in place of a file: training goes on in it. An
+    origin is no part of what the config says, so configs of different origins may be equal.
     """
 
     folder: Path = field(compare=False)
@@ -26,6 +27,7 @@ class Origin:
     places: Places | None = field(default=None, compare=False)  # None if made in Python
     # What is behind its `import:` names when a sweep began; else what is there now counts.
     code: Code | None = field(default=None, compare=False)
+    run: Path | None = field(default=None, compare=False)
 
 
 class NamesFiles(Section):

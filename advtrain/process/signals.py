@@ -96,19 +96,21 @@ def unmasked() -> Iterator[None]:
 
 
 @contextmanager
-def interruptible(what: str = "interrupted before training began") -> Iterator[None]:
+def interruptible(what: str = "interrupted before training began") -> Iterator[list[str]]:
     """Ctrl-C and SIGTERM end with exit code 130 and the command that goes on.
 
-    `what` is said where the interrupted code says nothing of its own.
+    `what` is said where the interrupted code says nothing of its own. The list is the arguments of
+    that command: those of this one, unless the code inside replaces them.
     """
+    again = sys.argv[1:]
     _wish.since = None
     with handling(stop, signal.SIGTERM, signal.SIGINT):
         try:
             with unmasked():
-                yield
+                yield again
         except KeyboardInterrupt as error:
             alone = place().size == 1
-            command = shlex.join(["advtrain", *sys.argv[1:]]) if alone else "the same command"
+            command = shlex.join(["advtrain", *again]) if alone else "the same command"
             raise Interrupted(f"{str(error) or what}\nto go on: {command}") from None
         finally:
             _wish.since = None

@@ -10,6 +10,7 @@ from typing import Any
 from advtrain.config.identity import identity
 from advtrain.config.overrides import parse_override
 from advtrain.config.schema import Config
+from advtrain.store.in_place import in_place
 from advtrain.store.parent import Parent, continued, read_parent
 
 _LONGEST = 80  # characters of a label
@@ -20,7 +21,12 @@ _ENDING = re.compile(r"-s[0-9]+-[0-9a-f]{8}$")
 def locate(
     config: Config, runs_dir: Path, from_run: Path | None
 ) -> tuple[Path, Config, Parent | None]:
-    """The run's directory, its config (with the parent's schedule) and the parent, if any."""
+    """The run's directory, its config (with the parent's schedule) and the parent, if any.
+
+    A config that was read from a run's directory is of that run, wherever it lies.
+    """
+    if config.origin.run is not None:
+        return in_place(config, config.origin.run, runs_dir, from_run)
     parent = read_parent(from_run) if from_run is not None else None
     if parent:
         config = continued(config, parent)

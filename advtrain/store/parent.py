@@ -24,7 +24,12 @@ class Parent:
     @property
     def name(self) -> str:
         """`<identity>@<epochs>`."""
-        return f"{self.path.name.rpartition('-')[2]}@{self.epoch}"
+        return parents_name(self.path, self.epoch)
+
+
+def parents_name(path: Path, epoch: int) -> str:
+    """What tells a run that goes on from this one after so many epochs from others."""
+    return f"{path.name.rpartition('-')[2]}@{epoch}"
 
 
 def read_parent(path: Path) -> Parent:

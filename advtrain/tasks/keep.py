@@ -129,13 +129,12 @@ def judge(work: Work, directory: RunDirectory, rows: list[Row], state: str) -> V
 
 
 def _header(config: Config, parent: Parent | None, path: Path) -> str:
-    """The first line of config.yaml: how to train the run again."""
-    again = ["advtrain", "train", f"{path}/config.yaml"]
+    """The first lines of config.yaml: how to go on with the run, and how to repeat it."""
+    here = shlex.join(["advtrain", "train", str(path)])
+    again = ["advtrain", "train", f"{path}/config.yaml", "--runs-dir", "again"]
     if parent:
         again += ["--from", str(parent.path), *schedule_overrides(config)]
-    runs_dir = path.parent.parent
-    again += ["--runs-dir", str(runs_dir)] if runs_dir != Path("runs") else []
-    return f"Made by advtrain. Repeat with: {shlex.join(again)}"
+    return f"Made by advtrain. Go on with: {here}\nRepeat elsewhere with: {shlex.join(again)}"
 
 
 def _keep_examples(work: Work, directory: RunDirectory) -> None:

@@ -139,9 +139,9 @@ def test_a_childs_config_names_the_command_that_repeats_it(
     parent = train(load_config(config), tmp_path / "runs", device="cpu").dir
     keys = ["epochs=4", "schedule=constant", "schedule.warmup=1", "lr=0.1"]
     first = json.loads(advtrain("train", config, *keys, "--from", parent, "--json").out)["run_dir"]
-    header = (Path(first) / "config.yaml").read_text().splitlines()[0]
-    _, *arguments = shlex.split(header.partition("Repeat with: ")[2])
-    again = json.loads(advtrain(*arguments, "--runs-dir", "again", "--json").out)["run_dir"]
+    header = (Path(first) / "config.yaml").read_text().splitlines()[1]
+    _, *arguments = shlex.split(header.partition("Repeat elsewhere with: ")[2])
+    again = json.loads(advtrain(*arguments, "--json").out)["run_dir"]
     assert Path(again).name.rpartition("-")[2] == Path(first).name.rpartition("-")[2]
     assert kills.differences(Path(first), Path(again)) == []
 
