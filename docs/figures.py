@@ -42,7 +42,7 @@ def terminal() -> None:
     console.print("$ advtrain train configs/digits.yaml")
     console.print(epoch_table(read_records(run.dir / "metrics.csv")[-6:], str(run.dir)))
     console.print()
-    summary(run, console)
+    summary(run, run.verdict, console)
     svg = console.export_svg(title="advtrain", unique_id="demo")
     svg = re.sub(r"@font-face \{.*?\}", "", svg, flags=re.S)  # a picture asks no server for fonts
     (IMAGES / "demo.svg").write_text(svg)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,12 +18,13 @@ from advtrain.cli.arguments import (
     RunsDir,
     print_json,
 )
-from advtrain.errors import RunFailed
+from advtrain.errors import AdvtrainError, RunFailed
 from advtrain.process.signals import interruptible, noted
 
 if TYPE_CHECKING:  # pydantic, which --help need not wait for
     from advtrain.config.schema import Config as Experiment
     from advtrain.store.parent import Parent
+    from advtrain.store.reader import Run
 
 
 def train(
@@ -188,13 +189,28 @@ def _show(path: Path, as_json: bool, quiet: bool) -> None:
     from advtrain.terminal.answer import print_headline
     from advtrain.terminal.live import summary
 
+    run = Run(path)
     if as_json:
         if read_status(path):
-            print_json(Run(path).to_json())
+            print_json(run.to_json() | {"verdict": _verdict(run)})
     elif quiet:
         console = Console(highlight=False)
         if verdict := Run(path).verdict:
             print_headline(verdict, console)
         console.print(str(path), markup=False, soft_wrap=True)
     else:
-        summary(Run(path), Console(highlight=False))
+        summary(run, _verdict(run), Console(highlight=False))
+
+
+def _verdict(run: Run) -> dict[str, Any] | None:
+    """Today's verdict on a run that has one: its command is to be typed from here.
+
+    That in verdict.json is as seen from where the run was trained, and of before a run was moved.
+    """
+    from advtrain.tasks.diagnose import diagnose_run
+
+    stored = run.verdict
+    try:
+        return diagnose_run(run.dir).to_json() if stored else None
+    except AdvtrainError:
+        return stored

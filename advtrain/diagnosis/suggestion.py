@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from advtrain.config.overrides import parse_override
-from advtrain.config.schema import Config
+from advtrain.diagnosis.case import Case
+from advtrain.diagnosis.changes import Change, Remedy, exact
 from advtrain.diagnosis.remedies import REMEDIES
-from advtrain.diagnosis.schedules import Case, exact
 from advtrain.diagnosis.segments import Phases
 from advtrain.diagnosis.table import Axis, Table
 
@@ -17,6 +17,7 @@ from advtrain.diagnosis.table import Axis, Table
 _WAIT = {"too_short", "descending", "improving", "train_unresolved", "unresolved", "departs",
          "lr_moves", "drop_pending"}  # fmt: skip
 _AT_WORK = ("running", "queued")
+_NO_WEIGHTS = "which takes its last.pt, and that is not here"
 
 
 @dataclass(frozen=True)
@@ -41,35 +42,60 @@ def suggest(
     """
     if cause in ("settled", "within_band") and axes["inner"].state == "weak":
         cause = "weak"
-    config = table.config
     if not table.finished and cause in _WAIT:
-        if table.state in _AT_WORK or config is None:
+        if table.state in _AT_WORK or table.config is None:
             return None
-        return Suggestion("go on where it stopped", (), _command(config, table.parent, run, []))
+        if not table.weights:
+            return Suggestion(f"go on where it stopped, {_NO_WEIGHTS}")
+        typed = shlex.join(["advtrain", "train", _shown(Path(run).resolve())])
+        return Suggestion("go on where it stopped", (), typed)
     remedy = REMEDIES.get(cause)
     found = remedy(Case(axes, phase, table)) if remedy else None
     if found is None:
         return None
-    command = None
-    if config is not None and found.overrides:
-        goes_on = {"as it did": table.parent, "at its end": run, "afresh": None}[found.begins]
-        command = _command(config, goes_on, run, found.overrides)
-    return Suggestion(found.text, tuple(found.overrides), command)
+    changes = [*_beginning(found, table), *found.changes]
+    overrides = tuple(override for change in changes for override in change.overrides)
+    command = _command(found, table, run, overrides) if overrides else None
+    return Suggestion("; ".join(change.text for change in changes), overrides, command)
 
 
-def _command(config: Config, goes_on: str | None, run: str, overrides: list[str]) -> str:
-    """The command that trains the run's config, changed, from where `goes_on` ended."""
+def _beginning(found: Remedy, table: Table) -> list[Change]:
+    """Where the remedy begins, if that is not the start."""
+    if found.begins == "at its end":
+        return [Change("go on from its last epoch", "" if table.weights else _NO_WEIGHTS)]
+    typed = [override for change in found.changes for override in change.overrides]
+    if table.config is None or table.parent is None or found.begins == "afresh" or not typed:
+        return []
+    if not table.parent_waits:
+        gone = f"which does not lie there as it was after epoch {table.carried}"
+        return [Change(f"begin from {table.parent} again", gone)]
+    begin = Change("begin from the same parent again")
+    if any(parse_override(override)[0][0] == "schedule" for override in typed):
+        return [begin]
+    span = exact(table.config.schedule.horizon)
+    why = "which that of the parent would replace"
+    return [begin, Change("keep the schedule", why, (f"horizon={span}",))]
+
+
+def _command(found: Remedy, table: Table, run: str, overrides: tuple[str, ...]) -> str | None:
+    """The command that trains the run's config, changed; None of someone else's, or where the
+    weights that it would begin with are gone.
+    """
     path = Path(run).resolve()
     words = ["advtrain", "train", _shown(path / "config.yaml"), *overrides]
-    if goes_on is not None:
-        before = Path(goes_on).resolve()
-        changes = {parse_override(override)[0][0] for override in overrides}
-        # Without a word about the schedule, that of the run gone on from would take its place.
-        if before != path and "schedule" not in changes:
-            words.append(f"horizon={exact(config.schedule.horizon)}")
-        words += ["--from", _shown(before)]
-    runs_dir = path.parent.parent
-    if runs_dir != Path("runs").resolve():
+    if table.config is None:
+        return None
+    if found.begins == "at its end":
+        if not table.weights:
+            return None
+        words += ["--from", _shown(path)]
+    elif found.begins == "as it did" and table.parent is not None:
+        if not table.parent_waits:
+            return None
+        words += ["--from", _shown(Path(table.parent).resolve())]
+    # Where a run of this name belongs; a copy may lie anywhere.
+    runs_dir = path.parent.parent if path.parent.name == table.config.name else Path("runs")
+    if runs_dir.resolve() != Path("runs").resolve():
         words += ["--runs-dir", _shown(runs_dir)]
     return shlex.join(words)
 

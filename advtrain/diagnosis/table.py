@@ -53,7 +53,8 @@ class Table:
     one's own run; of someone else's there may be neither that nor `labels`. `images` are those
     behind the held-out figures, but for the epochs in `whole`, which are measured on all of
     `test_images`. The first `carried` epochs are those of the run `parent`, from which this one
-    goes on; `changed` are the sections in which their configs differ.
+    goes on; `changed` are the sections in which their configs differ. `weights`: the run's last.pt
+    is there; `parent_waits`: the parent's is, too, after as many epochs as were taken over.
     """
 
     epoch: NDArray[np.int64]
@@ -66,6 +67,8 @@ class Table:
     parent: str | None = None
     carried: int = 0
     changed: tuple[str, ...] = ()
+    weights: bool = True
+    parent_waits: bool = True
     state: str = "finished"  # as `advtrain status` shows it
     bad_epoch: int | None = None  # since which a loss or weight was not finite
     notes: tuple[str, ...] = field(default=())  # how the table was read, where that matters

@@ -9,7 +9,7 @@ from advtrain.config.overrides import parse_override
 from advtrain.config.schema import Config
 from advtrain.errors import AdvtrainError, SettingError
 from advtrain.store.reader import run_config
-from advtrain.store.run_status import STALE, read_status
+from advtrain.store.run_status import STALE, Status, read_status
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,13 @@ def read_parent(path: Path) -> Parent:
         raise AdvtrainError(f"{place}: this run is still being trained")
     if not (path / "last.pt").is_file():
         raise AdvtrainError(f"{place}: no last.pt, so nothing to go on from")
-    # The epoch that ended a run as not finite has no checkpoint.
-    epoch = status.epoch - 1 if status.stopped == "nonfinite" else status.epoch
     finished = status.state == "finished" and status.stopped != "nonfinite"
-    return Parent(path, epoch, run_config(path), finished)
+    return Parent(path, saved_epochs(status), run_config(path), finished)
+
+
+def saved_epochs(status: Status) -> int:
+    """Epochs after which last.pt is: the one that ended a run as not finite has no checkpoint."""
+    return status.epoch - 1 if status.stopped == "nonfinite" else status.epoch
 
 
 def continued(config: Config, parent: Parent) -> Config:

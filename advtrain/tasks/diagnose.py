@@ -20,9 +20,10 @@ from advtrain.errors import AdvtrainError
 from advtrain.store.csv_cells import Cells, read_cells
 from advtrain.store.epoch_csv import Curves, curves_in, read_curves
 from advtrain.store.missing import cannot_go_on, missing_files
+from advtrain.store.parent import saved_epochs
 from advtrain.store.provenance import SAME_IMAGES
 from advtrain.store.reader import RunFiles, read_files, runs_below
-from advtrain.store.run_status import Status, is_run, why_no_status
+from advtrain.store.run_status import Status, is_run, read_status, why_no_status
 
 _NO_PROVENANCE = (
     "provenance.json is missing: the number of test images, the labels and the run that this one "
@@ -172,6 +173,8 @@ def diagnose_files(files: RunFiles, *, state: str = "") -> Diagnosis:
             "are done; restore the file"
         )
     table = table_of_run(curves, files.config, status, files.provenance, state)
+    waits = table.parent is None or _waits(Path(table.parent), table.carried)
+    table = replace(table, weights=(path / "last.pt").is_file(), parent_waits=waits)
     if "provenance.json" in missing:
         table = replace(table, notes=(*table.notes, _NO_PROVENANCE))
     verdict = diagnose(table, str(path))
@@ -210,6 +213,12 @@ def table_of_run(
         bad_epoch=status.bad_epoch if curves.bad_epoch is None else curves.bad_epoch,
         notes=tuple(map(str, _list(provenance.get("doubts")))),
     )
+
+
+def _waits(parent: Path, epoch: int) -> bool:
+    """Whether a run's weights are still those after this epoch."""
+    status = read_status(parent)
+    return status is not None and saved_epochs(status) == epoch and (parent / "last.pt").is_file()
 
 
 def _labels(dataset: str, found: Mapping[str, Any]) -> Labels | None:

@@ -45,7 +45,9 @@ def print_verdict(result: Mapping[str, Any], console: Console) -> None:
     for note in result["notes"]:
         console.print(Text(f"  note: {note}"), soft_wrap=True)
     if suggestion := result["suggestion"]:
-        console.print(Text(f"try: {suggestion['text']}", style="bold"), soft_wrap=True)
+        for i, change in enumerate(suggestion["text"].split("; ")):  # one a line
+            lead = "     " if i else "try: "
+            console.print(Text(f"{lead}{change}", style="bold"), soft_wrap=True)
         typed = suggestion["command"] or shlex.join(suggestion["overrides"])
         if typed:
             console.print(Text(f"  {typed}"), soft_wrap=True)

@@ -8,9 +8,10 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from rich.columns import Columns
 from rich.console import Console, Group
@@ -162,8 +163,8 @@ def _pair(loss: float | None, acc: float | None) -> str:
     return "-" if loss is None or acc is None else f"{loss:.3f} {acc:6.1%}"
 
 
-def summary(run: Run, console: Console) -> None:
-    """How a run ended, its two charts, its directory: the last lines of `advtrain train`."""
+def summary(run: Run, verdict: Mapping[str, Any] | None, console: Console) -> None:
+    """How a run ended, its two charts, its verdict: the last lines of `advtrain train`."""
     status, rows = run.status, read_records(run.dir / "metrics.csv")
     config = run_config(run.dir)
     if any(row.test_robust_acc is not None for row in rows):
@@ -188,7 +189,7 @@ def summary(run: Run, console: Console) -> None:
     elif status.stopped:
         text += f": training.stop_on has {status.stopped}"
     console.print(text, soft_wrap=True)
-    if verdict := run.verdict:
+    if verdict:
         print_verdict(verdict, console)
     console.print(str(run.dir), markup=False, soft_wrap=True)
 

@@ -9,18 +9,22 @@ import pytest
 
 from advtrain.config.checks import cautions
 from advtrain.config.identity import to_yaml
+from advtrain.diagnosis.changes import exact
 from advtrain.diagnosis.remedies import REMEDIES
 from advtrain.diagnosis.suggestion import Suggestion
 from tests.helpers.suggested import PARENT, Followed, Made, follow, full_eps, lr_of, runs
+from tests.helpers.suggested_words import unsaid
 
 
 def check_any(made: Made, found: Suggestion, after: Followed) -> None:
     """What holds for every suggestion."""
     before = made.config
     assert after.config.model_dump() != before.model_dump(), "it changes nothing"
+    assert unsaid(made, found, after) == [], "its words leave out what it changes"
     if made.carried:
         assert after.goes_on is not None or "afresh" in found.text
-    retimed = {override.partition("=")[0] for override in found.overrides}
+    kept = f"horizon={exact(before.schedule.horizon)}"  # beside a parent with another
+    retimed = {override.partition("=")[0] for override in found.overrides if override != kept}
     if retimed & {"epochs", "schedule", "milestones", "horizon"}:
         assert after.config.training.early_stopping is None, "it would stop early again"
     if retimed & {"schedule", "milestones"}:
@@ -89,8 +93,22 @@ def check_stronger(made: Made, found: Suggestion, after: Followed) -> None:
 
 
 def check_multi_step(made: Made, found: Suggestion, after: Followed) -> None:
-    check_stronger(made, found, after)
-    if made.phase.constant:
+    before, now, usual = made.config, after.config, type(made.config.optimizer)().lr
+    strong = before.attack.steps >= 10 and before.attack.start == "uniform"
+    strong = strong and before.attack.steps * before.attack.step_size >= before.attack.eps
+    if not strong:
+        check_stronger(made, found, after)
+    if before.optimizer.lr > 4 * usual:
+        assert now.optimizer.lr == usual, "what follows would be stuck at chance"
+    elif strong:
+        assert now.optimizer.lr == pytest.approx(before.optimizer.lr / 10)
+    else:
+        assert now.optimizer.lr == before.optimizer.lr
+    short = before.schedule.eps_warmup < before.training.epochs / 4
+    attacked = before.attack.eps > 0 and before.objective.name != "standard"
+    if made.accuracy == 0.1 and short and not made.carried and attacked:
+        assert now.schedule.eps_warmup == now.training.epochs // 2
+    elif made.phase.constant:
         check_rests(made, after)
 
 

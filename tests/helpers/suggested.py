@@ -69,6 +69,7 @@ class Made:
     best: int = 1
     needed: int = 5000
     test_images: int | None = 10_000
+    accuracy: float = 0.5  # held-out, in every epoch
     parent: Config = field(default_factory=lambda: config_of(training={"epochs": 30}))
 
     @property
@@ -79,7 +80,11 @@ class Made:
         lr = [*(lr_of(before) if self.carried else []), *lr_of(self.config, self.carried + 1)]
         return Table(
             np.arange(1, self.done + 1),
-            {"lr": np.array(lr[: self.done]), "train_robust_loss": np.ones(self.done)},
+            {
+                "lr": np.array(lr[: self.done]),
+                "train_robust_loss": np.ones(self.done),
+                "test_robust_acc": np.full(self.done, self.accuracy),
+            },
             config=self.config,
             labels=Labels.balanced(10),
             images=360,
@@ -212,5 +217,6 @@ def runs(cause: str, draws: int = 1) -> list[Made]:
                 )
             carried = draw.choice([0, 0, 0, n // 3])
             done = draw.randint(carried + 1, n - 1) if early else n
-            found.append(Made(config, done, carried, best=draw.randint(1, done)))
+            best, accuracy = draw.randint(1, done), draw.choice([0.1, 0.5])
+            found.append(Made(config, done, carried, best=best, accuracy=accuracy))
     return found

@@ -7,6 +7,7 @@ import shlex
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -167,6 +168,43 @@ def test_a_continuation_that_has_not_begun_needs_its_parent_as_it_was(
     assert "did not begin from it" in advtrain("train", child, "--from", parent).err
     done = advtrain("train", child, "--from", moved)
     assert done.code == 0 and state(child)["epoch"] == 6
+
+
+def test_what_a_moved_run_suggests_is_about_where_it_lies_now(
+    advtrain: Advtrain, tiny: Path, tmp_path: Path
+) -> None:
+    run = train(
+        load_config(tiny, ["epochs=10", "schedule=constant", "eps=0.02", "lr=0.02"]), "runs"
+    ).dir
+    copied(tmp_path / run)
+    shown = json.loads(advtrain("train", "backup", "--json").out)["verdict"]["suggestion"]
+    judged = json.loads(advtrain("diagnose", "backup", "--json").out)["results"][0]["suggestion"]
+    assert shown == judged and shown["command"].startswith("advtrain train backup/config.yaml ")
+    assert shown["command"].endswith(" --from backup"), "a new run belongs into runs/"
+    assert f"  {shown['command']}" in advtrain("train", "backup").out
+    Path("backup/last.pt").unlink()
+    (judged,) = json.loads(advtrain("diagnose", "backup", "--json").out)["results"]
+    assert judged["suggestion"]["command"] is None
+    assert "which takes its last.pt, and that is not here" in judged["suggestion"]["text"]
+
+
+def test_nothing_is_begun_again_from_a_parent_that_has_gone_on(
+    advtrain: Advtrain, tiny: Path, tmp_path: Path
+) -> None:
+    """`--from` would begin after more epochs than the run did that it is to mend."""
+    parent = stopped(tiny, tmp_path / "runs")
+    keys = ["epochs=11", "lr=100", "schedule=constant"]
+    child = train(load_config(tiny, keys), "c", device="cpu", from_run=parent).dir
+
+    def advice() -> dict[str, Any]:
+        (result,) = json.loads(advtrain("diagnose", child, "--json").out)["results"]
+        suggestion: dict[str, Any] = result["suggestion"]
+        return suggestion
+
+    assert advice()["command"].count(f"--from runs/tiny/{parent.name}") == 1
+    train(load_config(tiny), tmp_path / "runs", device="cpu")
+    assert advice()["command"] is None
+    assert f"begin from {parent} again, which does not lie there as it was" in advice()["text"]
 
 
 def test_the_config_of_a_run_says_how_to_go_on_and_how_to_repeat(
