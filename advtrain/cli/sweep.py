@@ -61,7 +61,8 @@ def sweep(
         typer.Option(metavar="KEY", help="Then search for the range of KEY that converges."),
     ] = None,
     budget: Annotated[
-        int | None, typer.Option(min=1, help="How many runs --refine may add.")
+        int | None,
+        typer.Option(min=1, help="How many runs --refine may train; existing ones are free."),
     ] = None,
     runs_dir: RunsDir = Path("runs"),
     device: Device = "auto",

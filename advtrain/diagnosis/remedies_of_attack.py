@@ -38,7 +38,8 @@ def multi_step(case: Case) -> Remedy:
         changes.append(learning_rate(case, (case.lr or 1) / CALMER, why))
     plateau = case.attacked and case.at_chance_throughout
     if plateau and case.eps_warmup < case.epochs / 4 and not case.table.carried:
-        return Remedy([*changes, *rising_eps(case)])
+        why = "because at full eps from the start a true attack may leave a network at chance"
+        return Remedy([*changes, *rising_eps(case, why)])
     return Remedy([*changes, *settle(case)])
 
 

@@ -79,10 +79,10 @@ def settle(case: Case) -> list[Change]:
     return plan(case, case.epochs) if case.phase.constant else []
 
 
-def rising_eps(case: Case) -> list[Change]:
+def rising_eps(case: Case, why: str = _PLATEAU) -> list[Change]:
     """Eps rises from 0, or over more epochs than it did, and has its full size for half of them."""
     number = case.epochs
     if case.eps_warmup >= case.epochs / 4:
         number = 2 * max(number, math.ceil(2 * case.eps_warmup))
     number = max(number, LEAST_EPOCHS)
-    return plan(case, number, _HALF, eps_warmup=number // 2, eps_why=_PLATEAU, afresh=True)
+    return plan(case, number, _HALF, eps_warmup=number // 2, eps_why=why, afresh=True)

@@ -23,6 +23,7 @@ class Seeds:
     seeds: int
     unfinished: int
     converged: int
+    undecided: int  # by a null verdict: not yet, or cannot tell
     low: float
     high: float
     mean: float | None  # of the final held-out accuracy
@@ -38,6 +39,8 @@ class Seeds:
             f"{self.converged} of {self.seeds} seeds converge "
             f"(95% interval {self.low:.0%} to {self.high:.0%})"
         )
+        if self.undecided:
+            text += f", {self.undecided} undecided"
         if self.mean is not None and self.sd is not None:
             text += f"; final accuracy {self.mean:.1%}, sd {100 * self.sd:.1f} points"
         if self.decided_by is not None:
@@ -63,6 +66,7 @@ def over_seeds(paths: list[str], tables: list[Table], verdicts: list[Verdict]) -
         len(judged),
         len(tables) - len(judged),
         converged,
+        sum(verdict.converged is None for verdict in judged),
         low,
         high,
         mean=float(np.mean(known)) if known else None,

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from advtrain.report.numbers.outcome import OUTCOMES
+from advtrain.report.numbers.outcome import OUTCOMES, by_seed
 from advtrain.report.numbers.strengths import by_place, headline
 from advtrain.terminal.answer import ASCII, GLYPHS, STYLES
 from advtrain.terminal.whole_table import print_whole
@@ -85,10 +85,11 @@ def say(text: str, console: Console, style: str = "") -> None:
 
 
 def _unlike(cell: Mapping[str, Any]) -> str:
-    """What is to be said of seeds beyond how many converge."""
-    found = [f"{cell[name]} {OUTCOMES[name][1]}" for name in ("failed", "unfinished", "undecided")
-             if cell[name]]  # fmt: skip
-    return "; ".join([OUTCOMES["disagree"][1]] * (cell["outcome"] == "disagree") + found)
+    """What each seed came to, where that is not how many converge."""
+    if {run["outcome"] for run in cell["runs"]} in ({"converged"}, {"not_converged"}):
+        return ""
+    lead = f"{OUTCOMES['disagree'][1]}: " if cell["outcome"] == "disagree" else ""
+    return lead + by_seed(cell["runs"])
 
 
 def _glyph(outcome: str, console: Console) -> Text:

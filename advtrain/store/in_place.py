@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import Any
 
 from advtrain.config.identity import identity
 from advtrain.config.json_file import read_object
+from advtrain.config.load import load_config
 from advtrain.config.overrides import parse_override
 from advtrain.config.schema import Config
 from advtrain.errors import AdvtrainError
+from advtrain.store.missing import cannot_go_on
 from advtrain.store.parent import Parent, parents_name, read_parent
 from advtrain.store.run_status import is_run, read_status
 
@@ -32,28 +33,29 @@ def in_place(
             f"argument '--runs-dir {runs_dir}': {run} goes on where it lies; to train its config "
             f"there, from the start: {_typed(run, '--runs-dir', str(runs_dir))}"
         )
-    begun = read_object(run / "provenance.json") or {}
-    lineage = _lineage(begun)
+    lineage = _lineage(run)
     parent = read_parent(from_run) if from_run is not None else None
-    name = parent.name if parent else parents_name(*lineage) if lineage else None
-    of = begun.get("identity") or run.name.rpartition("-")[2]
+    began = parents_name(*lineage) if lineage else None
     renamed = any(parse_override(text)[0] == ("name",) for text in config.origin.overrides)
-    if renamed or identity(config, name) != of:
+    if renamed or identity(config, parent.name if parent else began) != _identity(run, began):
         raise AdvtrainError(_another(config, run, from_run))
     status = read_status(run)
     if (run / "last.pt").is_file() or (status and status.state == "finished"):
         return run, config, parent
-    if status and status.epoch > (lineage[1] if lineage else 0):
-        raise AdvtrainError(
-            f"{run}: no last.pt, so it cannot go on after epoch {status.epoch}; to train its "
-            f"config from the start: {_typed(run)}"
-        )
+    if reason := cannot_go_on(run, status):
+        raise AdvtrainError(f"{run}: {reason}")
     return run, config, parent or (_unmoved(run, *lineage) if lineage else None)
 
 
-def _lineage(begun: dict[str, Any]) -> tuple[Path, int] | None:
+def _identity(run: Path, began: str | None) -> str:
+    """That which the run began with; without its provenance, that of its config.yaml."""
+    found = (read_object(run / "provenance.json") or {}).get("identity")
+    return str(found) if found else identity(load_config(run / "config.yaml", check_imports=False), began)
+
+
+def _lineage(run: Path) -> tuple[Path, int] | None:
     """The parent's directory and epoch, as provenance.json has them."""
-    found = begun.get("parent")
+    found = (read_object(run / "provenance.json") or {}).get("parent")
     try:
         return (Path(str(found["run"])), int(found["epoch"])) if found else None
     except (KeyError, TypeError, ValueError):

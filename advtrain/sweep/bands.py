@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ class Refinement:
     key: str
     axis: int
     whole: bool
-    budget: int | None  # runs beyond the grid; None: as many as it takes
+    budget: int | None  # runs that it may add; None: as many as it takes
 
 
 def read_refinement(study: Study, key: str, budget: int | None) -> Refinement:
@@ -66,21 +66,21 @@ def _whole(keys: tuple[str, ...], values: Sequence[float]) -> bool:
     return "int" in kind and "float" not in kind
 
 
-def next_points(board: Board, wanted: Refinement, grid: Sequence[Planned]) -> list[Point]:
-    """The points to run next; none while a run of those before may still go on, or at the end."""
+def next_points(board: Board, wanted: Refinement, added: Collection[str]) -> list[Point]:
+    """The points to run next; none while a run of those before may still go on, or at the end.
+
+    `added`: the directories' names of the runs that the refinement has trained so far.
+    """
     if any(not board.of(r).finished and board.of(r).state != "failed" for r in board.runs):
         return []
     seeds = len({run.seed for run in board.runs})
-    extra = len(board.runs) - len(grid)
-    left = None if wanted.budget is None else (wanted.budget - extra) // seeds
     groups = _groups(board, wanted)
-    of_grid = {run.path for run in grid}
     spent = {
-        name: sum(run.path not in of_grid for run in runs) // seeds for name, runs in groups.items()
+        name: sum(run.path.name in added for run in runs) // seeds for name, runs in groups.items()
     }
     tried = {name: _tried(board, runs, wanted) for name, runs in groups.items()}
     points = []
-    for name, value in proposals(tried, spent, left, whole=wanted.whole):
+    for name, value in proposals(tried, spent, whole=wanted.whole):
         point = list(groups[name][0].point)
         text = written(value)
         point[wanted.axis] = (Value(text, value, f"argument '--refine {wanted.key}': {text}"),)
@@ -106,9 +106,12 @@ def bands(board: Board, wanted: Refinement) -> list[dict[str, Any]]:
             "undecided": sum(t.undecided > 0 for t in tried),
             "others": one.others if one else 0,
         }
-        text = _sentence(name, wanted.key, one, facts)
+        text = f"{_sentence(name, wanted.key, one, facts)}; {_by_value(tried)}"
+        if wanted.key == "lr":
+            text += "; more epochs move the low edge"
+        each = [asdict(t) for t in tried]
         found.append({"overrides": _others(runs[0], wanted), "key": wanted.key, **facts,
-                      "text": text})  # fmt: skip
+                      "tried": each, "text": text})  # fmt: skip
     return found
 
 
@@ -128,16 +131,25 @@ def _sentence(name: str, key: str, one: ConvergingBand | None, facts: Mapping[st
     ground = f"{facts['seeds']} seeds" if facts["seeds"] > 1 else "one seed"
     basis = f"{facts['values']} values of {key} with {ground} each, {facts['epochs']} epochs"
     if one is None:
-        text = f"{where}no value of {key} converges ({basis})"
-    else:
-        text = f"{where}{key} {one.low:g} to {one.high:g} converges ({basis}); "
-        text += _edge("low", one.below, one.low, "tried, so it may reach lower")
-        text += ", " + _edge("high", one.high, one.above, "tried, so it may reach higher")
-    if one and one.others:
+        return f"{where}no value of {key} converges ({basis})"
+    which = f"{one.low:g} to {one.high:g}" if one.low < one.high else f"{one.low:g} alone"
+    text = f"{where}{key} {which} converges ({basis}); "
+    text += _edge("low", one.below, one.low, "tried, so it may reach lower")
+    text += ", " + _edge("high", one.high, one.above, "tried, so it may reach higher")
+    if one.others:
         text += f"; {one.others} further stretches converge apart from it"
-    if facts["undecided"]:
-        text += f"; undecided (?), which counts as not converged: {facts['undecided']}"
-    return f"{text}; more epochs move the low edge" if key == "lr" else text
+    return text
+
+
+def _by_value(tried: Sequence[Tried]) -> str:
+    """How many seeds converge at each value, those in doubt beside them."""
+    parts = []
+    for one in tried:
+        doubts = [f"{count} {word}" for count, word in
+                  ((one.undecided, "undecided"), (one.failed, "failed")) if count]  # fmt: skip
+        more = f" ({', '.join(doubts)})" if doubts else ""
+        parts.append(f"{one.value:g}: {one.converged}/{one.seeds}{more}")
+    return f"seeds that converge at each value: {', '.join(parts)}" if parts else "none has ended"
 
 
 def _edge(which: str, low: float | None, high: float | None, otherwise: str) -> str:
@@ -169,5 +181,6 @@ def _tried(board: Board, runs: Sequence[Planned], wanted: Refinement) -> list[Tr
         outcomes = [board.of(run) for run in of]
         if all(o.finished or o.failed for o in outcomes):
             verdicts = [o.converged for o in outcomes if o.finished]
-            found.append(Tried(value, len(of), verdicts.count(True), verdicts.count(None)))
-    return found
+            failed = len(of) - len(verdicts)
+            found.append(Tried(value, len(of), verdicts.count(True), verdicts.count(None), failed))
+    return sorted(found, key=lambda one: one.value)

@@ -21,6 +21,7 @@ class Tried:
     seeds: int
     converged: int
     undecided: int = 0  # null verdicts, which count as not converged
+    failed: int = 0  # which do so, too
 
     @property
     def good(self) -> bool:
@@ -90,14 +91,12 @@ def next_values(tried: Sequence[Tried], *, whole: bool = False) -> list[float]:
 
 
 def proposals(
-    groups: Mapping[str, Sequence[Tried]], spent: Mapping[str, int], left: int | None,
-    *, whole: bool = False,
-) -> list[tuple[str, float]]:  # fmt: skip
-    """The next values of all groups, at most `left` of them; who spent least goes first."""
+    groups: Mapping[str, Sequence[Tried]], spent: Mapping[str, int], *, whole: bool = False
+) -> list[tuple[str, float]]:
+    """The next values of all groups; who spent least goes first."""
     turns = [
         (spent.get(name, 0) + turn, order, name, value)
         for order, (name, tried) in enumerate(groups.items())
         for turn, value in enumerate(next_values(tried, whole=whole))
     ]
-    found = [(name, value) for _, _, name, value in sorted(turns)]
-    return found if left is None else found[: max(0, left)]
+    return [(name, value) for _, _, name, value in sorted(turns)]

@@ -10,10 +10,11 @@ from rich.text import Text
 
 from advtrain.config.checks import cautions
 from advtrain.sweep.board import Board
+from advtrain.sweep.budget import read_budget
 from advtrain.sweep.launch.choose import Options
 from advtrain.sweep.launch.machine import seats
-from advtrain.sweep.plan import Planned, Study, plan
-from advtrain.sweep.run_sweep import SweepResult, refinement, to_train
+from advtrain.sweep.plan import Planned, Study, plan, sweep_directory
+from advtrain.sweep.run_sweep import SweepResult, anew, refinement, to_train
 from advtrain.sweep.sweep_tables import runs_json
 from advtrain.sweep.taken_up import check_taken_up
 from advtrain.sweep.text_map import print_map
@@ -47,13 +48,12 @@ def _workers(options: Options, todo: Sequence[Planned]) -> int:
 def print_plan(study: Study, options: Options, console: Console, *, as_json: bool) -> None:
     """--dry-run: each run with its state, and how long the rest will take."""
     wanted = refinement(study, options)
-    board, runs = Board(study.keys), plan(study)
-    anew = options.rerun == "all"
-    untold = check_taken_up(runs, anew=anew, load=False)
+    board, runs, again = Board(study.keys), plan(study), anew(options)
+    untold = check_taken_up(runs, anew=again, load=False)
     board.add(runs)
-    todo = board.runs if anew else to_train(board, board.runs, options)
+    todo = board.runs if again else to_train(board, board.runs, options)
     workers = _workers(options, todo)
-    left = time_left(board, todo, workers, anew=anew)
+    left = time_left(board, todo, workers, anew=again)
     if as_json:
         facts = {"to_train": len(todo), "workers": workers, "seconds_left": left}
         print(json.dumps({"runs": runs_json(board), **facts}, indent=2, allow_nan=False))
@@ -68,5 +68,9 @@ def print_plan(study: Study, options: Options, console: Console, *, as_json: boo
     for caution in dict.fromkeys([*untold, *(t for run in todo for t in cautions(run.config))]):
         console.print(Text(f"caution: {caution}"), soft_wrap=True)
     if wanted:
-        most = "as many runs as it takes" if wanted.budget is None else f"at most {wanted.budget}"
-        console.print(f"--refine {wanted.key} then adds {most}")
+        directory = sweep_directory(study, board.runs, wanted.key)
+        more = wanted.budget if again else read_budget(directory, wanted.budget).left
+        most = "as many runs as it takes"
+        if more is not None:
+            most = f"at most {more} {'run' if more == 1 else 'runs'}"
+        console.print(f"--refine {wanted.key} then trains {most}")

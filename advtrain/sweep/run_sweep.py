@@ -14,6 +14,7 @@ from advtrain.store.run_status import is_run
 from advtrain.store.writer import clear, hold
 from advtrain.sweep.bands import Refinement, bands, next_points, read_refinement, write_bands
 from advtrain.sweep.board import Board
+from advtrain.sweep.budget import Budget, read_budget
 from advtrain.sweep.launch.choose import LAUNCHERS, Options, Sweep, Train
 from advtrain.sweep.launch.slurm_submit import check_slurm
 from advtrain.sweep.launch.work_off import stoppable
@@ -55,10 +56,11 @@ def run_sweep(study: Study, options: Options) -> SweepResult:
     grid = plan(study)
     if options.launcher == "slurm":
         check_slurm(grid[0].config.slurm, options.device)
-    untold = check_taken_up(grid, anew=options.rerun == "all")
+    untold = check_taken_up(grid, anew=anew(options))
     directory = sweep_directory(study, grid, wanted.key if wanted else None)
     board = Board(study.keys)
-    _write_plan(study, grid, options, directory)
+    budget = Budget(options.budget) if anew(options) else read_budget(directory, options.budget)
+    _write_plan(study, grid, options, directory, budget)
     _take_in(board, grid, options)
     with stoppable() as stop, watching(board, study.axes) as view:
         for text in untold:
@@ -66,7 +68,7 @@ def run_sweep(study: Study, options: Options) -> SweepResult:
         _introduce(board, options, view)
         at_work = Sweep(study, board, options, directory, view, stop)
         with LAUNCHERS[options.launcher](at_work) as train:
-            _rounds(at_work, grid, wanted, train)
+            _rounds(at_work, grid, wanted, budget, train)
     board.look_again()
     tables = write_tables(board, directory)
     found = bands(board, wanted) if wanted else None
@@ -84,9 +86,14 @@ def refinement(study: Study, options: Options) -> Refinement | None:
     return read_refinement(study, options.refine, options.budget)
 
 
+def anew(options: Options) -> bool:
+    """Whether each run is trained from the start."""
+    return options.rerun == "all"
+
+
 def _take_in(board: Board, runs: Sequence[Planned], options: Options) -> list[Planned]:
     """Put runs on the board, emptied first under --rerun all; those that are to be trained."""
-    if options.rerun == "all":
+    if anew(options):
         there = [run for run in runs if run.path not in board.outcomes and is_run(run.path)]
         for run in there:  # all of them, before the first loses its files
             with hold(run.path):
@@ -107,24 +114,29 @@ def to_train(board: Board, runs: Sequence[Planned], options: Options) -> list[Pl
     return [r for r in runs if not board.of(r).finished and board.of(r).state != "failed"]
 
 
-def _rounds(sweep: Sweep, grid: Sequence[Planned], wanted: Refinement | None, train: Train) -> None:
-    """The grid, then what the refinement asks for, until it asks for nothing."""
+def _rounds(
+    sweep: Sweep, grid: Sequence[Planned], wanted: Refinement | None, budget: Budget, train: Train
+) -> None:
+    """The grid, then what the refinement asks for, until it asks for nothing or has spent all."""
     board, options = sweep.board, sweep.options
     todo = to_train(board, board.runs, options)
     write_tables(board, sweep.directory)
     while not sweep.stop.now:
         if todo:
             train(todo, len(board.runs if wanted else todo))
-        points = next_points(board, wanted, grid) if wanted and not sweep.stop.now else []
-        if not points:
+        if wanted is None or sweep.stop.now:
             return
         try:
-            further = plan(sweep.study, points)
-            check_taken_up(further, anew=options.rerun == "all")
+            asked = plan(sweep.study, next_points(board, wanted, budget.added))
+            runs = budget.allows(asked, anew=anew(options))
+            check_taken_up(runs, anew=anew(options))
         except AdvtrainError as error:  # the grid's values were valid, one between them is not
             sweep.view.note(f"the refinement ends here: {error}")
             return
-        todo = _take_in(board, further, options)
+        if not runs:
+            return
+        _write_plan(sweep.study, grid, options, sweep.directory, budget)
+        todo = _take_in(board, runs, options)
 
 
 def _introduce(board: Board, options: Options, view: View) -> None:
@@ -141,8 +153,10 @@ def _introduce(board: Board, options: Options, view: View) -> None:
             )
 
 
-def _write_plan(study: Study, runs: Sequence[Planned], options: Options, directory: Path) -> None:
-    """sweep.json: the command and the grid, for who reads the sweep later."""
+def _write_plan(
+    study: Study, runs: Sequence[Planned], options: Options, directory: Path, budget: Budget
+) -> None:
+    """sweep.json: the command, the grid, and what a refinement has added to it."""
     content = {
         "argv": list(options.argv),
         "config": str(study.file),
@@ -153,7 +167,8 @@ def _write_plan(study: Study, runs: Sequence[Planned], options: Options, directo
         ],
         "seeds": list(dict.fromkeys(run.seed for run in runs)),
         "refine": options.refine,
-        "budget": options.budget,
+        "budget": budget.most,
+        "added": budget.added,
         "runs": [run.path.name for run in runs],
     }
     try:

@@ -80,7 +80,7 @@ def _print_briefly(result: Mapping[str, Any], console: Console) -> None:
     console.print(Text(str(result["path"]), style="dim"), soft_wrap=True)
     console.print(Text("  ").append(_headline(result, console)), soft_wrap=True)
     if suggestion := result["suggestion"]:
-        said = shlex.join(suggestion["overrides"]) or suggestion["text"]
+        said = suggestion["command"] or shlex.join(suggestion["overrides"]) or suggestion["text"]
         console.print(Text(f"    try {said}"), soft_wrap=True)
 
 

@@ -159,6 +159,16 @@ def test_unfinished_seeds_do_not_count_as_not_converged() -> None:
     assert (none.seeds, none.low, none.high) == (0, 0.0, 1.0)
 
 
+def test_undecided_seeds_are_said_beside_those_that_converge() -> None:
+    known = config(schedule=CONSTANT)
+    tables = [dataclasses.replace(settled(), config=known) for _ in range(3)]
+    verdicts = [diagnose(table) for table in tables]
+    verdicts[1] = dataclasses.replace(verdicts[1], converged=None)
+    found = over_seeds(list("abc"), tables, verdicts)
+    assert (found.seeds, found.converged, found.undecided) == (3, 2, 1)
+    assert found.headline.startswith("2 of 3 seeds converge (95% interval 21% to 94%), 1 undecided")
+
+
 def test_what_cannot_be_judged_has_no_verdict_and_a_reason() -> None:
     verdict = unjudged("no epochs yet (queued)")
     assert (verdict.converged, verdict.headline) == (None, "cannot tell: no epochs yet (queued)")

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from advtrain.config.schema import Config
 from advtrain.sweep.bands import bands, next_points, read_refinement
 from advtrain.sweep.board import Board
+from advtrain.sweep.budget import Budget
 from advtrain.sweep.plan import Study, plan, read_study
 from advtrain.sweep.refine import RATIO, ConvergingBand, Tried, band, next_values, proposals
 from tests.helpers.made_workers import Curves
@@ -32,14 +33,14 @@ def tried(*good: tuple[float, int]) -> list[Tried]:
 def simulate(study: Study, response: Response, budget: int | None, key: str = "lr") -> Board:
     """Grid and refinement, each run's verdict as the response says."""
     grid = plan(study)
-    wanted = read_refinement(study, key, budget)
+    wanted, spent = read_refinement(study, key, budget), Budget(budget)
     board = Board(study.keys)
     runs = grid
     while runs:
         for run in board.add(runs):
             converged = response(run.config.attack.eps, run.config.optimizer.lr, run.seed)
             board.outcomes[run.path] = replace(board.of(run), state="finished", converged=converged)
-        runs = plan(study, points) if (points := next_points(board, wanted, grid)) else []
+        runs = spent.allows(plan(study, next_points(board, wanted, spent.added)))
     return board
 
 
@@ -79,9 +80,8 @@ def test_each_edge_is_halved_in_log_the_wider_first() -> None:
 def test_a_short_budget_goes_to_those_who_spent_least() -> None:
     two = tried((0.01, 0), (0.1, 3), (1, 0))
     groups = {"a": two, "b": two}
-    assert [name for name, _ in proposals(groups, {}, 2)] == ["a", "b"]
-    assert [name for name, _ in proposals(groups, {"a": 2}, 2)] == ["b", "b"]
-    assert len(proposals(groups, {}, None)) == 4 and proposals(groups, {}, 0) == []
+    assert [name for name, _ in proposals(groups, {})] == ["a", "b", "a", "b"]
+    assert [name for name, _ in proposals(groups, {"a": 2})] == ["b", "b", "a", "a"]
 
 
 def test_the_band_of_each_eps_is_found(study: Study) -> None:
@@ -158,11 +158,11 @@ def test_nothing_is_asked_for_while_a_run_has_not_ended(study: Study) -> None:
         board.outcomes[run.path] = replace(
             board.of(run), state="finished", converged=run.config.optimizer.lr == 0.1
         )
-    assert len(next_points(board, wanted, grid)) == 4
+    assert len(next_points(board, wanted, [])) == 4
     board.outcomes[grid[0].path] = replace(board.of(grid[0]), state="interrupted")
-    assert next_points(board, wanted, grid) == []
+    assert next_points(board, wanted, []) == []
     board.outcomes[grid[0].path] = replace(board.of(grid[0]), state="failed")
-    assert len(next_points(board, wanted, grid)) == 4  # a failure did not converge
+    assert len(next_points(board, wanted, [])) == 4  # a failure did not converge
 
 
 def test_undecided_values_are_counted_and_open_ends_said(study: Study) -> None:
@@ -170,8 +170,9 @@ def test_undecided_values_are_counted_and_open_ends_said(study: Study) -> None:
         return None if lr < 0.05 else eps == 0.1
 
     first, second = found(study, response)
+    assert first["undecided"] >= 2
     assert (
-        first["undecided"] >= 2 and "undecided (?), which counts as not converged" in first["text"]
+        "seeds that converge at each value: 0.001: 0/3 (3 undecided), 0.01: 0/3 (" in first["text"]
     )
     assert (
         first["above"] is None and "1 is the largest tried, so it may reach higher" in first["text"]

@@ -186,6 +186,7 @@ def _headline(cell: Cell, counts: Mapping[str, int]) -> str:
         said = said or plain(lead.result.verdict.headline)
         return said if counts["judged"] else f"{lead.state}: {said}"
     text = f"{counts['converged']} of {counts['judged']} seeds converge"
+    text += f"; {counts['undecided']} undecided" if counts["undecided"] else ""
     for name in ("failed", "unfinished"):
         text += f"; {counts[name]} {OUTCOMES[name][1]}" if counts[name] else ""
     return text

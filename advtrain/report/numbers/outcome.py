@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from advtrain.report.input.cells import Cell
@@ -33,11 +33,16 @@ def of_entry(entry: Entry) -> str:
 
 
 def of_cell(cell: Cell) -> str:
-    """What its judged seeds say together; `failed` or `unfinished` where none is judged."""
+    """What its judged seeds say together; `failed` or `unfinished` where none is judged.
+
+    Seeds disagree if one converges and another does not; one that is undecided may yet do either.
+    """
     found = {of_entry(entry) for entry in cell.entries}
     judged = found - {"failed", "unfinished"}
+    if {"converged", "not_converged"} <= judged:
+        return "disagree"
     if judged:
-        return judged.pop() if len(judged) == 1 else "disagree"
+        return judged.pop() if len(judged) == 1 else "undecided"
     return "failed" if "failed" in found else "unfinished"
 
 
@@ -47,6 +52,17 @@ def counts(cell: Cell) -> dict[str, int]:
     each = {name: found.count(name) for name in OUTCOMES if name != "disagree"}
     judged = sum(each[name] for name in VERDICTS.values())
     return each | {"runs": len(found), "judged": judged}
+
+
+def by_seed(runs: Sequence[Mapping[str, Any]]) -> str:
+    """What each run of a cell came to, those of one outcome together."""
+    found: dict[str, list[str]] = {name: [] for name in OUTCOMES}
+    for run in runs:
+        found[run["outcome"]].append("?" if run["seed"] is None else str(run["seed"]))
+    return "; ".join(
+        f"{OUTCOMES[name][1]}: seed{'s' if len(seeds) > 1 else ''} {', '.join(seeds)}"
+        for name, seeds in found.items() if seeds
+    )  # fmt: skip
 
 
 def sentence(cells: list[dict[str, Any]], total: Mapping[str, int]) -> str:
