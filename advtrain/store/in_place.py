@@ -50,7 +50,9 @@ def in_place(
 def _identity(run: Path, began: str | None) -> str:
     """That which the run began with; without its provenance, that of its config.yaml."""
     found = (read_object(run / "provenance.json") or {}).get("identity")
-    return str(found) if found else identity(load_config(run / "config.yaml", check_imports=False), began)
+    if found:
+        return str(found)
+    return identity(load_config(run / "config.yaml", check_imports=False), began)
 
 
 def _lineage(run: Path) -> tuple[Path, int] | None:

@@ -78,7 +78,7 @@ def test_the_first_signal_lets_the_batch_under_way_end(
     where = f"interrupted in epoch {epoch + 1} after batch {batch} of 6, saved in "
     *_, saved, command = done.err.splitlines()
     assert where + str(run.relative_to(tmp_path)) in saved
-    words = ["train", gated.name, *keys]
+    words = ["train", str(run.relative_to(tmp_path))]
     assert shlex.split(command.removeprefix("to go on: ")) == ["advtrain", *words]
     assert (state(run)["state"], state(run)["epoch"]) == ("interrupted", epoch)
     assert f"go on after epoch {epoch} (interrupted)" in advtrain(*words, "--dry-run").out

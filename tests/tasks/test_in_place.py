@@ -113,9 +113,9 @@ def test_a_copy_without_weights_is_not_begun_anew(
     before = contents(copy)
     done = advtrain("train", "backup")
     assert done.code == 2 and contents(copy) == before and done.err == (
-        "backup: no last.pt, so it cannot go on after epoch 2; to train its config from the "
-        "start: advtrain train backup/config.yaml\n"
-    )  # fmt: skip
+        "backup: last.pt is missing, though 2 epochs are done: restore what is missing, or move "
+        "the directory away to start afresh\n"
+    )
 
 
 def test_a_folder_that_is_no_run_is_refused(advtrain: Advtrain, tiny: Path) -> None:
