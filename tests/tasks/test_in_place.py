@@ -112,10 +112,8 @@ def test_a_copy_without_weights_is_not_begun_anew(
     (copy / "last.pt").unlink()
     before = contents(copy)
     done = advtrain("train", "backup")
-    assert done.code == 2 and contents(copy) == before and done.err == (
-        "backup: last.pt is missing, though 2 epochs are done: restore what is missing, or move "
-        "the directory away to start afresh\n"
-    )
+    assert done.code == 2 and contents(copy) == before
+    assert done.err.startswith("backup: last.pt is missing, though 2 epochs are done: restore ")
 
 
 def test_a_folder_that_is_no_run_is_refused(advtrain: Advtrain, tiny: Path) -> None:
