@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
@@ -10,7 +10,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from advtrain.report.numbers.outcome import OUTCOMES
+from advtrain.report.numbers.outcome import OUTCOMES, listed
 from advtrain.report.numbers.strengths import by_place, headline
 from advtrain.terminal.answer import ASCII, GLYPHS, STYLES
 
@@ -22,6 +22,10 @@ _MOMENTS = {"last": "last epoch", "best": "best on validation"}
 def print_report(content: Mapping[str, Any], console: Console) -> None:
     """The headline table on stdout; accuracies in per cent, mean ± sd over seeds."""
     say(content["answer"]["sentence"], console, "bold")
+    for one in content["maps"]:
+        side = "AB"[one["side"]] if len(content["sides"]) == 2 else ""
+        where = ", ".join(filter(None, [side, one["heading"]]))
+        say(f"{where}: {one['answer']}" if where else one["answer"], console)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for name in ("", "cell", "robust", "best", "clean", "converge", ""):
         numbers = name in ("robust", "best", "clean", "converge")
@@ -88,10 +92,11 @@ def say(text: str, console: Console, style: str = "") -> None:
 
 
 def _unlike(cell: Mapping[str, Any]) -> str:
-    """What is to be said of seeds beyond how many converge."""
-    found = [f"{cell[name]} {OUTCOMES[name][1]}" for name in ("failed", "unfinished", "undecided")
-             if cell[name]]  # fmt: skip
-    return "; ".join([OUTCOMES["disagree"][1]] * (cell["outcome"] == "disagree") + found)
+    """Why seeds do not converge, and how many have no verdict."""
+    found = [listed(cell["reasons"])]
+    found += [f"{cell[name]} {OUTCOMES[name][1]}" for name in ("failed", "unfinished")
+              if cell[name]]  # fmt: skip
+    return "; ".join(filter(None, found))
 
 
 def _glyph(outcome: str, console: Console) -> Text:
@@ -106,9 +111,10 @@ def _glyph(outcome: str, console: Console) -> Text:
 
 
 def _print_differences(content: Mapping[str, Any], console: Console) -> None:
-    names: Sequence[Mapping[str, Any]] = content["sides"]
-    say(f"B minus A, test robust accuracy in points (A: {names[0]['name']}, "
-        f"B: {names[1]['name']})", console, "bold")  # fmt: skip
+    names = [", ".join(dict.fromkeys(filter(None, [one["label"], one["name"]])))
+             for one in content["sides"]]  # fmt: skip
+    say(f"B minus A, test robust accuracy in points (A: {names[0]}; B: {names[1]})", console,
+        "bold")  # fmt: skip
     for key, (a, b) in content["comparison"]["recipe"].items():
         say(f"  {key}: {a} -> {b}", console)
     for one in content["comparison"]["differences"]:

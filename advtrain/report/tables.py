@@ -1,16 +1,13 @@
-"""The report's tables for a paper or a spreadsheet: CSV in full, LaTeX (booktabs) to read."""
+"""The report's tables as CSV, in full for programs and spreadsheets; latex.py has a paper's."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from advtrain.diagnosis.verdict import AXES
+from advtrain.report.latex import latex_tables
 from advtrain.store.files import to_csv
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Row = dict[str, Any]
 
@@ -18,30 +15,27 @@ Row = dict[str, Any]
 def tables(content: Mapping[str, Any]) -> dict[str, bytes]:
     """File names with their content, of the object that `content` gives.
 
-    CSVs hold fractions in full; in LaTeX accuracies are percentages. curves.csv is for plotting
-    and has no LaTeX.
+    CSVs hold fractions in full, a mean and its sd in columns of their own. curves.csv is for
+    plotting and has no LaTeX.
     """
     rows = {"cells": _cells(content), "runs": _runs(content)}
     if content["comparison"]:
         rows["differences"] = list(content["comparison"]["differences"])
     if evaluations := _evaluations(content):
         rows["evaluations"] = evaluations
-    files: dict[str, bytes] = {}
-    for name, found in rows.items():
-        files[f"{name}.csv"] = _csv(found)
-        files[f"{name}.tex"] = _latex(found)
-    files["curves.csv"] = _csv(_curves(content))
-    return files
+    files = {f"{name}.tex": found for name, found in latex_tables(content).items()}
+    files |= {f"{name}.csv": _csv(found) for name, found in rows.items()}
+    return files | {"curves.csv": _csv(_curves(content))}
 
 
 def _cells(content: Mapping[str, Any]) -> list[Row]:
     """A row a cell: where it stands, its verdicts, its accuracies over seeds."""
-    several = len(content["sides"]) > 1
+    several = len(content["sides"]) == 2
     averaged = any(cell["last"][name]["seeds"] for cell in content["cells"]
                    for name in ("ema_test_clean_acc", "ema_test_robust_acc"))  # fmt: skip
     found = []
     for cell in content["cells"]:
-        row: Row = {"side": content["sides"][cell["side"]]["name"]} if several else {}
+        row: Row = {"side": "AB"[cell["side"]]} if several else {}
         row |= {axis["keys"][0]: cell["at"].get(axis["keys"][0]) for axis in content["axes"]}
         if not content["axes"]:
             row["cell"] = cell["label"]
@@ -76,9 +70,9 @@ def _runs(content: Mapping[str, Any]) -> list[Row]:
 
 def _evaluations(content: Mapping[str, Any]) -> list[Row]:
     """A row a cell, checkpoint, weights, ball and attack."""
-    several = len(content["sides"]) > 1
+    several = len(content["sides"]) == 2
     return [
-        ({"side": content["sides"][cell["side"]]["name"]} if several else {})
+        ({"side": "AB"[cell["side"]]} if several else {})
         | {"cell": cell["label"]}
         | {name: one[name] for name in ("checkpoint", "weights", "norm", "eps", "attack")}
         | {"images": "/".join(map(str, one["images"])), "seeds": one["seeds"]}
@@ -104,26 +98,3 @@ def _curves(content: Mapping[str, Any]) -> list[Row]:
 
 def _csv(rows: Sequence[Row]) -> bytes:
     return to_csv(list(rows[0]) if rows else [], [list(row.values()) for row in rows])
-
-
-def _latex(rows: Sequence[Row]) -> bytes:
-    import pandas as pd
-
-    frame: pd.DataFrame = pd.DataFrame(list(rows)).map(_told)
-    for name in map(str, frame.columns):
-        if not name.endswith(("_acc", "_sd")) and name not in _FRACTIONS:
-            continue
-        frame[name] = [f"{100 * v:.1f}" if isinstance(v, float) and v == v else ""
-                       for v in frame[name]]  # fmt: skip
-        frame = frame.rename(columns={name: f"{name} (%)"})
-    empty = frame.astype(object).where(frame.notna(), "")
-    text = empty.to_latex(index=False, escape=True)
-    return re.sub(r"^\[", "{[}", text, flags=re.MULTILINE).encode()  # no length of the line before
-
-
-_FRACTIONS = ("a", "b", "difference", "se", "low", "high")  # of differences and evaluations
-
-
-def _told(value: Any) -> Any:
-    """true and false as our other tables spell them."""
-    return str(value).lower() if isinstance(value, bool) else value

@@ -52,10 +52,16 @@ def figure_texts(figure: Figure) -> list[Text]:
     return [t for t in figure.findobj(Text) if isinstance(t, Text) and t.get_text()]
 
 
-def entry(seed: int, converged: bool | None, state: str = "finished", acc: float = 0.5) -> Entry:
+def entry(
+    seed: int,
+    converged: bool | None,
+    state: str = "finished",
+    acc: float = 0.5,
+    cause: str = "made",
+) -> Entry:
     columns = {"test_robust_acc": np.array([acc]), "val_robust_acc": np.array([acc])}
     table = Table(np.array([1]), columns, labels=Labels.balanced(10))
-    verdict = Verdict(converged, "made", "made", None, unjudged("made").axes)
+    verdict = Verdict(converged, cause, "made", None, unjudged("made").axes)
     result = Diagnosis(Path("run"), table if state == "finished" else None, verdict)
     return Entry(Path("run"), result, state, seed=seed, columns=columns, best_epoch=1)
 

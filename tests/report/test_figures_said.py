@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from advtrain.errors import RunFailed
 from advtrain.report.figures import drawing
+from advtrain.report.figures.accuracy_map import accuracy_map, accuracy_map_alt
 from advtrain.report.figures.all_cells import overview, overview_alt
 from advtrain.report.figures.comparison import differences, overlay, overlay_alt
 from advtrain.report.figures.curves import curves, curves_alt
@@ -21,7 +22,7 @@ from advtrain.report.figures.drawing import Drawing, draw, save
 from advtrain.report.figures.examples import examples, examples_alt, perturbation_colours
 from advtrain.report.figures.shapes import in_words
 from advtrain.report.figures.style import COLOURS, figure
-from advtrain.report.figures.verdict_map import accuracy_map, accuracy_map_alt, verdict_map
+from advtrain.report.figures.verdict_map import verdict_map
 from advtrain.report.figures.why import why, why_alt
 from advtrain.report.input.cells import Cell, Map, MapAxis, cells_of, maps_of
 from advtrain.report.input.gather import Entry, gather

@@ -14,16 +14,12 @@ from matplotlib.markers import MarkerStyle
 from matplotlib.patches import Polygon, Rectangle
 from matplotlib.text import Text
 
+from advtrain.report.figures.accuracy_map import accuracy_map, accuracy_map_alt
 from advtrain.report.figures.all_cells import overview
 from advtrain.report.figures.comparison import differences, differences_alt
 from advtrain.report.figures.shapes import shape
 from advtrain.report.figures.style import COLOURS
-from advtrain.report.figures.verdict_map import (
-    accuracy_map,
-    accuracy_map_alt,
-    verdict_map,
-    verdict_map_alt,
-)
+from advtrain.report.figures.verdict_map import verdict_map, verdict_map_alt
 from advtrain.report.input.cells import Map, MapAxis
 from advtrain.report.numbers.compare import Difference
 from advtrain.report.numbers.outcome import OUTCOMES
@@ -67,10 +63,10 @@ def test_each_cell_has_its_outcomes_colour_and_count() -> None:
     found = {id: (to_hex(p.get_facecolor()), inside(p, made)) for id, p in patches(made).items()}
     assert found == {
         "0.1-0.001": (COLOURS["true_fill"], ["2/2"]),
-        "0.1-0.01": (COLOURS["mixed_fill"], ["1/2"]),
+        "0.1-0.01": (COLOURS["mixed_fill"], ["1/2", "1 made"]),
         "0.1-0.1": (COLOURS["true_fill"], ["1/2"]),
-        "0.2-0.001": (COLOURS["false_fill"], ["0/2"]),
-        "0.2-0.01": (COLOURS["null_fill"], ["0/2"]),
+        "0.2-0.001": (COLOURS["false_fill"], ["0/2", "2 made"]),
+        "0.2-0.01": (COLOURS["null_fill"], ["0/2", "2 made"]),
         "0.2-0.1": (COLOURS["waiting_fill"], ["0/1"]),
         "0.2-1": (COLOURS["failed_fill"], ["0/1"]),
     }

@@ -31,7 +31,7 @@ from advtrain.report.figures.ticks import (
     set_y,
     share_range,
 )
-from advtrain.report.input.cells import Cell, plain
+from advtrain.report.input.cells import Cell
 from advtrain.report.numbers.compare import Difference
 from advtrain.report.numbers.over_seeds import final, over
 
@@ -124,8 +124,11 @@ def differences_alt(found: Sequence[Difference]) -> str:
 
 @figure
 def overlay(a: Cell, b: Cell, names: tuple[str, str]) -> Figure:
-    """Robust loss of train and test on the left, test robust accuracy on the right; A and B."""
-    said = [Key(fit(f"{'AB'[i]}: {plain(name)}", HALF - 1.2, SMALL),
+    """Robust loss of train and test on the left, test robust accuracy on the right; A and B.
+
+    `names` are what the recipes are called, if they have names.
+    """
+    said = [Key(fit(f"{'AB'[i]}: {name}" if name else "AB"[i], HALF - 1.2, SMALL),
                 _SOLID | {"color": COLOURS[f"side_{'ab'[i]}"]})
             for i, name in enumerate(names)]  # fmt: skip
     dash = [Key("test", _SOLID | {"color": COLOURS["ink"]}),
@@ -166,5 +169,6 @@ def overlay_alt(a: Cell, b: Cell, names: tuple[str, str]) -> str:
     for letter, cell, name in (("A", a, names[0]), ("B", b, names[1])):
         one = over(cell.entries, final, "test_robust_acc")
         value = "not measured" if one.mean is None else f"{100 * one.mean:.1f}%"
-        said.append(f"{letter} ({plain(name)}, {cell.label}) ends at {value}")
+        called = ", ".join(dict.fromkeys(filter(None, [name, cell.label])))
+        said.append(f"{letter} ({called}) ends at {value}")
     return f"Robust loss and test robust accuracy over the epochs: {'; '.join(said)}."

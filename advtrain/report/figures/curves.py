@@ -50,7 +50,8 @@ from advtrain.report.figures.ticks import (
     set_y,
     share_range,
 )
-from advtrain.report.input.cells import Cell, plain
+from advtrain.report.input.cells import Cell
+from advtrain.report.input.labels import plain
 from advtrain.report.numbers.over_seeds import SeedBand, band, best, best_epoch, last
 
 _LISTED = 3  # epochs that a legend names one by one

@@ -10,8 +10,11 @@ from matplotlib.patches import Rectangle
 
 from advtrain.report.figures.layout import HALF, LINE, fit, text_width, write
 from advtrain.report.figures.style import COLOURS, SIZE, SMALL
-from advtrain.report.input.cells import Cell, Map, plain
+from advtrain.report.input.cells import Cell, Map
+from advtrain.report.input.labels import plain
 
+NARROW, TALL = 0.62, 0.66  # a cell in inches, where there is little room
+ROOMY = 9  # columns up to which there is more
 _LONGEST = 2.0  # inches for a label
 _GAP = 0.035  # between cells
 
@@ -48,9 +51,9 @@ def grid(
 ) -> CellGrid:
     """The figure with title and labels; `below(width)` is the room for what comes under it."""
     rows = map.rows.labels if map.rows else ("",)
-    labels = [fit(plain(label), _LONGEST) for label in rows]
+    labels = [fit(plain(map.rows.shown[label] if map.rows else label), _LONGEST) for label in rows]
     left = 0.2 + max(map_width(labels), 0.2) + (0.32 if map.rows else 0.0)
-    names = [fit(plain(label), _LONGEST, SMALL) for label in map.columns.labels]
+    names = [fit(plain(label), _LONGEST, SMALL) for label in map.columns.shown.values()]
     upright = max(text_width(name, SMALL) for name in names) > wide - 0.06
     room = max(text_width(name, SMALL) for name in names) + 0.12 if upright else 0.28
     width = max(left + len(names) * wide + 0.25, HALF)
@@ -79,3 +82,14 @@ def grid(
 def map_width(labels: list[str]) -> float:
     """The widest of some labels."""
     return max((text_width(label, SMALL) for label in labels), default=0.0)
+
+
+def in_rows(map: Map, say: Callable[[Cell], str]) -> str:
+    """A map in words, row by row; cells of which there is nothing to say are left out."""
+    rows = [f"{map.rows.name} {label}: " for label in map.rows.shown.values()] if map.rows else [""]
+    columns, found = [*map.columns.shown.values()], []
+    for name, cells in zip(rows, map.cells, strict=True):
+        said = [f"{label} {text}" for label, cell in zip(columns, cells, strict=True)
+                if cell and (text := say(cell))]  # fmt: skip
+        found.append(name + ", ".join(said))
+    return "; ".join(found)

@@ -9,20 +9,17 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from advtrain.errors import AdvtrainError
+from advtrain.report.figures.accuracy_map import accuracy_map, accuracy_map_alt
 from advtrain.report.figures.all_cells import overview, overview_alt
 from advtrain.report.figures.comparison import differences, differences_alt, overlay, overlay_alt
 from advtrain.report.figures.curves import curves, curves_alt
 from advtrain.report.figures.drawing import Drawing
 from advtrain.report.figures.examples import examples, examples_alt
-from advtrain.report.figures.verdict_map import (
-    accuracy_map,
-    accuracy_map_alt,
-    verdict_map,
-    verdict_map_alt,
-)
+from advtrain.report.figures.verdict_map import verdict_map, verdict_map_alt
 from advtrain.report.figures.why import why, why_alt
-from advtrain.report.input.cells import Cell, plain
+from advtrain.report.input.cells import Cell
 from advtrain.report.input.gather import CSV_STATE
+from advtrain.report.input.labels import plain
 from advtrain.report.numbers.content import Reference, Report, at_eps
 from advtrain.report.numbers.over_seeds import final, over
 from advtrain.store.examples_npz import read_examples
@@ -69,10 +66,9 @@ def _compared(report: Report) -> Iterator[Drawing]:
     found = report.comparison
     if found is None or not found.pairs:
         return
-    names = tuple(plain(side.name) for side in report.sides)
     yield _drawing("differences", differences, differences_alt, found.differences)
     for a, b in found.pairs:
-        yield _drawing(f"compare-{a.id}", overlay, overlay_alt, a, b, names)
+        yield _drawing(f"compare-{a.id}", overlay, overlay_alt, a, b, report.side_names)
 
 
 def _of_cell(cell: Cell, reference: Reference | None, notes: list[str]) -> Iterator[Drawing]:

@@ -11,8 +11,15 @@ from advtrain.config.expressions import number
 from advtrain.config.grid import short_key
 from advtrain.report.input.choices import folded, spelled_out
 from advtrain.report.input.gather import CSV_STATE, Entry, Side
-
-_DEFAULT = "-"  # shown where a config has no such key
+from advtrain.report.input.labels import (
+    MISSING,
+    by_difference,
+    own_name,
+    plain,
+    short_values,
+    told_apart,
+    typed_key,
+)
 
 
 @dataclass(frozen=True)
@@ -27,12 +34,18 @@ class MapAxis:
         """The key that stands for all."""
         return self.keys[0]
 
+    @property
+    def shown(self) -> dict[str, str]:
+        """Each position as names and maps tell it: in few characters."""
+        return short_values(self.labels)
+
 
 @dataclass(frozen=True)
 class Cell:
     """The runs of one side that differ by their seed alone, or one CSV.
 
-    `at` is its position on each axis, by name; `id` is unique and safe as a file's name.
+    `label` tells what differs, `at` its position on each axis, by name; `id` is unique and safe as
+    a file's name.
     """
 
     id: str
@@ -72,15 +85,36 @@ def cells_of(sides: Sequence[Side]) -> tuple[list[MapAxis], list[Cell]]:
              for (_, entries), values in zip(groups, told, strict=True)]  # fmt: skip
     axes = _axes([(side, lead) for (side, _), lead in zip(groups, leads, strict=True)])
     order = {axis.name: {label: i for i, label in enumerate(axis.labels)} for axis in axes}
-    made: list[Cell] = []
-    for (side, entries), lead in zip(groups, leads, strict=True):
-        at = {axis.name: label for axis in axes if (label := _position(axis, lead))}
-        label = ", ".join(f"{key} {value}" for key, value in at.items()) or _name(entries)
-        made.append(Cell("", plain(label), side, tuple(entries), at))
+    places = [{axis.name: label for axis in axes if (label := _position(axis, lead))}
+              for lead in leads]  # fmt: skip
+    made = [Cell("", label, side, tuple(entries), at) for (side, entries), label, at
+            in zip(groups, _labels(axes, groups, leads, places), places, strict=True)]  # fmt: skip
     made.sort(key=lambda cell: (cell.side, *(order[a.name].get(cell.at.get(a.name, ""), -1)
                                              for a in axes)))  # fmt: skip
     taken: set[str] = set()
     return axes, [_with_id(cell, len(sides) > 1, taken) for cell in made]
+
+
+def _labels(
+    axes: Sequence[MapAxis], groups: Sequence[tuple[int, list[Entry]]], leads: Sequence[Entry],
+    places: Sequence[Mapping[str, str]],
+) -> list[str]:  # fmt: skip
+    """What each cell is called: its place, else what differs from the others, else its own name."""
+    shown = {axis.name: axis.shown for axis in axes}
+    alone = [i for i, at in enumerate(places) if not at and leads[i].config is not None]
+    told = dict(zip(alone, by_difference([leads[i].values for i in alone]), strict=True))
+    found = []
+    for i, (at, lead) in enumerate(zip(places, leads, strict=True)):
+        place = ", ".join(f"{key} {shown[key].get(value, value)}" for key, value in at.items())
+        found.append(plain(place or told.get(i, "") or own_name(lead)))
+    sides = [side for side, _ in groups]
+    pair = sorted(sides) == [0, 1]  # then nothing else tells the two apart
+    for side in {0} if pair else {*sides}:
+        own = [i for i, of in enumerate(sides) if pair or of == side]
+        names = told_apart([found[i] for i in own], [leads[i] for i in own])
+        for i, name in zip(own, names, strict=True):
+            found[i] = plain(name)
+    return found
 
 
 def maps_of(axes: Sequence[MapAxis], cells: Sequence[Cell]) -> list[Map]:
@@ -98,7 +132,8 @@ def maps_of(axes: Sequence[MapAxis], cells: Sequence[Cell]) -> list[Map]:
             at = {axis.name: label for axis, label in zip(others, fixed, strict=True)}
             here = [c for c in own if all(c.at.get(name) == v for name, v in at.items())]
             if here:
-                heading = ", ".join(f"{name} {label}" for name, label in at.items())
+                heading = ", ".join(f"{axis.name} {axis.shown[label]}" for axis, label
+                                    in zip(others, fixed, strict=True))  # fmt: skip
                 found.append(_map(side, heading, rows, columns, here))
     return found
 
@@ -117,11 +152,6 @@ def _map(
         for row in (rows.labels if rows else ("",))
     )
     return Map(side, heading, rows, columns, grid)
-
-
-def plain(text: str) -> str:
-    """Any text in one line, without what neither XML nor a terminal can show."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
 def _grouped(side: int, entries: Iterable[Entry]) -> list[tuple[int, list[Entry]]]:
@@ -151,7 +181,7 @@ def _grouped(side: int, entries: Iterable[Entry]) -> list[tuple[int, list[Entry]
 
 def _shares(known: Entry, waiting: Entry) -> bool:
     typed = {short_key(tuple(key.split("."))): value for key, value in known.values.items()}
-    return all(_canonical(typed.get(k, known.values.get(k, _DEFAULT))) == _canonical(v)
+    return all(_canonical(typed.get(k, known.values.get(k, MISSING))) == _canonical(v)
                for k, v in waiting.values.items())  # fmt: skip
 
 
@@ -168,7 +198,7 @@ def _axes(groups: Sequence[tuple[int, Entry]]) -> list[MapAxis]:
     configured = [(side, entry) for side, entry in groups if entry.config is not None]
     keys = dict.fromkeys(key for _, entry in configured for key in entry.values)
     columns = {
-        key: tuple(entry.values.get(key, _DEFAULT) for _, entry in configured) for key in keys
+        key: tuple(entry.values.get(key, MISSING) for _, entry in configured) for key in keys
     }
     varying = [key for key in keys if _varies(columns[key], [side for side, _ in configured])]
     together: dict[Hashable, list[str]] = {}
@@ -180,8 +210,7 @@ def _axes(groups: Sequence[tuple[int, Entry]]) -> list[MapAxis]:
     for alike in together.values():
         alike.sort(key=lambda key: not key.endswith(".name"))  # a choice stands for its keys
         labels = dict.fromkeys(columns[alike[0]])
-        typed = tuple(short_key(tuple(key.split("."))) for key in alike)
-        axes.append(MapAxis(tuple(_choice(key) for key in typed), _sorted(labels)))
+        axes.append(MapAxis(tuple(typed_key(key) for key in alike), _sorted(labels)))
     return axes if configured else _awaited([e.values for _, e in groups if e.values])
 
 
@@ -191,16 +220,10 @@ def _awaited(rows: Sequence[Mapping[str, str]]) -> list[MapAxis]:
     for key in dict.fromkeys(key for row in rows for key in row):
         labels: dict[str | float, str] = {}  # each in its first spelling
         for row in rows:
-            labels.setdefault(_canonical(row.get(key, _DEFAULT)), row.get(key, _DEFAULT))
+            labels.setdefault(_canonical(row.get(key, MISSING)), row.get(key, MISSING))
         if len(labels) > 1 or not key.startswith("objective."):
-            typed = short_key(tuple(key.split(".")))
-            axes.append(MapAxis((_choice(typed),), _sorted(labels.values())))
+            axes.append(MapAxis((typed_key(key),), _sorted(labels.values())))
     return axes
-
-
-def _choice(key: str) -> str:
-    """A section's name stands for the section."""
-    return key.removesuffix(".name")
 
 
 def _varies(column: Sequence[str], sides: Sequence[int]) -> bool:
@@ -214,8 +237,8 @@ def _position(axis: MapAxis, entry: Entry) -> str | None:
     """Where an entry stands on an axis, in the axis's spelling."""
     typed: dict[str, str] = {}
     for key, value in entry.values.items():
-        typed[_choice(short_key(tuple(key.split("."))))] = value
-    found = typed.get(axis.name, _DEFAULT if entry.config is not None else None)
+        typed[typed_key(key)] = value
+    found = typed.get(axis.name, MISSING if entry.config is not None else None)
     if found is None:
         return None
     same = (label for label in axis.labels if _canonical(label) == _canonical(found))
@@ -231,14 +254,6 @@ def _sorted(labels: Iterable[str]) -> tuple[str, ...]:
         return tuple(found)
 
 
-def _name(entries: Sequence[Entry]) -> str:
-    """A cell without axes: the run's or file's own name."""
-    path, config = entries[0].path, entries[0].config
-    if path.is_dir():
-        return path.name.rpartition("-s")[0] or (config.name if config else path.name)
-    return path.stem
-
-
 def _with_id(cell: Cell, several_sides: bool, taken: set[str]) -> Cell:
     """The cell with an id made of its label."""
     text = re.sub(r"[^A-Za-z0-9.]+", "-", cell.label).strip("-.")[:60].lower() or "cell"
@@ -249,11 +264,3 @@ def _with_id(cell: Cell, several_sides: bool, taken: set[str]) -> Cell:
         unique = f"{stem}-{count}"
     taken.add(unique)
     return Cell(unique, cell.label, cell.side, cell.entries, cell.at)
-
-
-def differing(cells: Sequence[Cell]) -> dict[str, list[str]]:
-    """Every key whose value is not the same in all cells, with its value in each."""
-    configs = [cell.lead.values for cell in cells]
-    keys = dict.fromkeys(key for values in configs for key in values)
-    table = {key: [values.get(key, _DEFAULT) for values in configs] for key in keys}
-    return {key: row for key, row in table.items() if len(set(row)) > 1}

@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from advtrain.report.input.cells import Cell, differing
+from advtrain.report.input.cells import Cell
+from advtrain.report.input.choices import folded
+from advtrain.report.input.labels import by_difference, columns_of, differing
 from advtrain.report.numbers.over_seeds import best, final, student, summary
 
 COLUMN = "test_robust_acc"
@@ -75,7 +77,7 @@ def compare(cells: Sequence[Cell]) -> Comparison:
     met = {cell.id for pair in pairs for cell in pair}
     swept = {key for cell in cells for key in cell.at}
     known = bool(pairs) and all(cell.lead.values for cell in pairs[0])  # a CSV has no config
-    recipe = differing(pairs[0]) if known else {}
+    recipe = differing([cell.lead.values for cell in pairs[0]]) if known else {}
     return Comparison(
         tuple(_difference(one, other, what) for one, other in pairs for what in _MOMENTS),
         tuple(pairs),
@@ -83,6 +85,35 @@ def compare(cells: Sequence[Cell]) -> Comparison:
         tuple(cell.label for cell in b if cell.id not in met),
         {key: values for key, values in recipe.items() if key not in swept},
     )
+
+
+def side_names(cells: Sequence[Cell]) -> tuple[str, str]:
+    """What A and B are called: by what their recipes do differently, else by their configs.
+
+    Empty where not even these differ.
+    """
+    known = [cell for cell in cells if cell.lead.config is not None]
+    configs = folded([cell.lead.values for cell in known])
+    of = [[values for cell, values in zip(known, configs, strict=True) if cell.side == side]
+          for side in (0, 1)]  # fmt: skip
+    if all(of):
+        own = [{key: row[0] for key, row in columns_of(side).items() if len({*row}) == 1}
+               for side in of]  # fmt: skip
+        shared = [{key: one[key] for key in own[0] if key in own[1]} for one in own]
+        names = by_difference(shared)
+        if any(names):
+            return names[0], names[1]
+    a, b = (_own_names([cell for cell in cells if cell.side == side]) for side in (0, 1))
+    return (a, b) if a != b else ("", "")
+
+
+def _own_names(cells: Sequence[Cell]) -> str:
+    """The names of a side's configs; of a single CSV its own."""
+    configs = [cell.lead.config for cell in cells]
+    names = dict.fromkeys(config.name for config in configs if config)
+    if names:
+        return ", ".join(names)
+    return cells[0].label if len(cells) == 1 else f"{len(cells)} CSVs"
 
 
 def _difference(a: Cell, b: Cell, what: str) -> Difference:

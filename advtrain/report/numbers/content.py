@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from advtrain.diagnosis.seeds import wilson
-from advtrain.diagnosis.segments import phases
-from advtrain.report.input.cells import Cell, Map, MapAxis, cells_of, differing, maps_of, plain
+from advtrain.report.input.cells import Cell, Map, MapAxis, cells_of, maps_of
 from advtrain.report.input.gather import WAITING, Entry, Side
-from advtrain.report.numbers import outcome
-from advtrain.report.numbers.compare import Comparison, compare
+from advtrain.report.input.labels import MISSING, differing, plain, typed_key
+from advtrain.report.numbers import outcome, which
+from advtrain.report.numbers.compare import Comparison, compare, side_names
 from advtrain.report.numbers.outcome import OUTCOMES
 from advtrain.report.numbers.over_seeds import (
     Moment,
@@ -24,21 +22,13 @@ from advtrain.report.numbers.over_seeds import (
     Summary,
     band,
     best,
-    best_epoch,
     final,
     oracle,
     over,
     summary,
 )
-from advtrain.report.numbers.strengths import strengths, told
-
-# What the figures draw over the epochs.
-CURVES = (
-    *(f"{split}_{kind}_{what}" for split in ("train", "val", "test")
-      for kind in ("clean", "robust") for what in ("loss", "acc")),
-    "lr", "eps", "test_fgsm_acc", "test_robust_loss_2x", "fosc_train", "fosc_test",
-    "probe_clean_loss", "probe_robust_loss", "probe_robust_loss_2x", "grad_norm", "weight_norm",
-)  # fmt: skip
+from advtrain.report.numbers.run_numbers import CURVES, finite, run_numbers
+from advtrain.report.numbers.strengths import strengths
 
 
 def _peak(entry: Entry, column: str) -> float | None:
@@ -77,6 +67,12 @@ class Report:
         return [entry for cell in self.cells for entry in cell.entries]
 
     @property
+    def side_names(self) -> tuple[str, ...]:
+        """What two sides are called by their recipes; empty where these do not differ."""
+        names = side_names(self.cells) if self.comparison else [""] * len(self.sides)
+        return tuple(map(plain, names))
+
+    @property
     def common_eps(self) -> list[float]:
         """The eps that all cells share which were measured at some after their last epoch."""
         measured = [{point[0] for entry in cell.entries for point in entry.curve_eps}
@@ -96,23 +92,29 @@ def report_on(sides: Sequence[Side], reference: Reference | None) -> Report:
 
 def content(report: Report, out: Path) -> dict[str, Any]:
     """The object; `out` is where the page and the figures go. Not measured or finite: None."""
-    cells = [_cell(cell, report.common_eps) for cell in report.cells]
+    cells = [_cell(cell, full, report.common_eps)
+             for cell, full in zip(report.cells, _full(report), strict=True)]  # fmt: skip
     return {
         "version": version("advtrain"),
         "title": _title(report),
-        "sides": [{"name": plain(side.name), "runs": len(side.entries)} for side in report.sides],
+        "sides": _sides(report),
         "answer": _answer(cells, report),
-        "axes": [asdict(axis) for axis in report.axes],
+        "axes": [asdict(axis) | {"shown": [*axis.shown.values()]} for axis in report.axes],
         "maps": [_map(one) for one in report.maps],
         "bands": [dict(row) | {"side": i} for i, s in enumerate(report.sides) for row in s.bands],
         "common_eps": report.common_eps,
         "cells": cells,
         "comparison": report.comparison.to_json() if report.comparison else None,
         "reference": _reference(report.reference) if report.reference else None,
-        "differences": differing(report.cells),
+        "differences": differing([cell.lead.values for cell in report.cells]),
         "notes": _notes(report),
         "page": str(out / "index.html"),
     }
+
+
+def _sides(report: Report) -> list[dict[str, Any]]:
+    return [{"name": plain(side.name), "label": label, "runs": len(side.entries)}
+            for side, label in zip(report.sides, report.side_names, strict=True)]  # fmt: skip
 
 
 def _answer(cells: Sequence[dict[str, Any]], report: Report) -> dict[str, Any]:
@@ -125,7 +127,17 @@ def _answer(cells: Sequence[dict[str, Any]], report: Report) -> dict[str, Any]:
         "runs": total,
         "cells": {name: sum(cell["outcome"] == name for cell in cells) for name in OUTCOMES}
         | {"cells": len(cells)},
-    }
+        "reasons": {name: _summed([cell["reasons"] for cell in cells if cell["outcome"] == name])
+                    for name in OUTCOMES},
+    }  # fmt: skip
+
+
+def _summed(counts: Sequence[Mapping[str, int]]) -> dict[str, int]:
+    """All counts together, most first."""
+    total: Counter[str] = Counter()
+    for one in counts:
+        total.update(one)
+    return dict(total.most_common())
 
 
 def _title(report: Report) -> str:
@@ -139,13 +151,24 @@ def _map(one: Map) -> dict[str, Any]:
     return {
         "side": one.side,
         "heading": one.heading,
+        "answer": plain(which.answer(one)),
         "rows": asdict(one.rows) if one.rows else None,
         "columns": asdict(one.columns),
         "cells": [[cell.id if cell else None for cell in row] for row in one.cells],
     }
 
 
-def _cell(cell: Cell, common_eps: Sequence[float]) -> dict[str, Any]:
+def _full(report: Report) -> list[str]:
+    """What each cell is called in full: all that differs, or where it lies."""
+    table = differing([cell.lead.values for cell in report.cells])
+    told = [", ".join(f"{typed_key(key)} {row[i]}" for key, row in table.items()
+                      if row[i] != MISSING)
+            for i in range(len(report.cells))]  # fmt: skip
+    return [plain(text or str(cell.lead.path))
+            for text, cell in zip(told, report.cells, strict=True)]  # fmt: skip
+
+
+def _cell(cell: Cell, full: str, common_eps: Sequence[float]) -> dict[str, Any]:
     counts, table = outcome.counts(cell), cell.lead.result.table
     low, high = wilson(counts["converged"], counts["judged"])
     labels = table.labels if table else None
@@ -160,10 +183,12 @@ def _cell(cell: Cell, common_eps: Sequence[float]) -> dict[str, Any]:
     return {
         "id": cell.id,
         "label": cell.label,
+        "full": full,
         "side": cell.side,
         "at": dict(cell.at),
         "outcome": outcome.of_cell(cell),
         **{key: count for key, count in counts.items() if key != "runs"},
+        "reasons": outcome.reasons(cell),
         "share_low": low,
         "share_high": high,
         "headline": _headline(cell, counts),
@@ -173,7 +198,7 @@ def _cell(cell: Cell, common_eps: Sequence[float]) -> dict[str, Any]:
         "at_eps": {f"{eps:g}": asdict(at_eps(cell, eps)) for eps in common_eps},
         "bands": {name: _band(one) for name, one in bands.items()},
         "evaluations": [one.to_json() for one in strengths([e.evaluations for e in cell.entries])],
-        "runs": [_run(entry) for entry in cell.entries],
+        "runs": [run_numbers(entry) for entry in cell.entries],
         "config": dict(cell.lead.values),
     }
 
@@ -186,6 +211,8 @@ def _headline(cell: Cell, counts: Mapping[str, int]) -> str:
         said = said or plain(lead.result.verdict.headline)
         return said if counts["judged"] else f"{lead.state}: {said}"
     text = f"{counts['converged']} of {counts['judged']} seeds converge"
+    if found := outcome.listed(outcome.reasons(cell)):
+        text += f" ({found})"
     for name in ("failed", "unfinished"):
         text += f"; {counts[name]} {OUTCOMES[name][1]}" if counts[name] else ""
     return text
@@ -201,48 +228,14 @@ def _band(one: SeedBand) -> dict[str, Any]:
     arrays = {"mean": one.mean, "low": one.low, "high": one.high}
     return {
         "epoch": one.epoch.tolist(),
-        **{name: _finite(values) for name, values in arrays.items()},
+        **{name: finite(values) for name, values in arrays.items()},
         "count": one.count.tolist(),
         "kind": one.kind,
     }
 
 
-def _run(entry: Entry) -> dict[str, Any]:
-    table = entry.result.table
-    starts = phases(table).starts if table is not None and len(table) else ()
-    peak = oracle(entry, "test_robust_acc")
-    sessions = [s for s in _list(entry.provenance.get("sessions")) if isinstance(s, dict)]
-    return {
-        "path": str(entry.path),
-        "seed": entry.seed,
-        "state": entry.state,
-        "outcome": outcome.of_entry(entry),
-        "error": plain(entry.error),
-        "epochs": len(table) if table is not None else 0,
-        "best_epoch": best_epoch(entry),
-        "oracle_epoch": peak[0] if peak else None,
-        "segments": [int(table.epoch[row]) for row in starts] if table is not None else [],
-        "verdict": entry.result.verdict.to_json(),
-        "evaluations": [told(one) for one in entry.evaluations],
-        "curves": {name: _finite(entry.columns[name]) for name in CURVES if name in entry.columns},
-        "epoch": table.epoch.tolist() if table is not None else [],
-        "seconds": sum(s["seconds"] for s in sessions if _number(s.get("seconds"))) or None,
-        "sessions": [_session(s) for s in sessions],
-        "dataset_checksum": entry.provenance.get("dataset_checksum"),
-        "parent": table.parent if table is not None else None,
-    }
-
-
-def _session(session: Mapping[str, Any]) -> dict[str, Any]:
-    """What the page tells of a process that worked on a run; the commit, not the whole diff."""
-    git = session.get("git") if isinstance(session.get("git"), dict) else {}
-    known = ("began", "host", "device", "device_name", "threads", "precision", "versions", "argv")
-    found = {name: session.get(name) for name in known}
-    return found | {"commit": (git or {}).get("commit"), "dirty": bool((git or {}).get("diff"))}
-
-
 def _reference(reference: Reference) -> dict[str, Any]:
-    return {"name": reference.name, **_run(reference.entry)}
+    return {"name": reference.name, **run_numbers(reference.entry)}
 
 
 def _notes(report: Report) -> list[str]:
@@ -259,15 +252,3 @@ def _notes(report: Report) -> list[str]:
     several = len(report.entries) > 1
     return [f"{n} of {len(report.entries)}: {text}" if several and n > 1 else text
             for text, n in found.items()]  # fmt: skip
-
-
-def _finite(values: Sequence[float] | np.ndarray[Any, Any]) -> list[float | None]:
-    return [float(v) if math.isfinite(v) else None for v in values]
-
-
-def _number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _list(value: object) -> list[Any]:
-    return value if isinstance(value, list) else []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -47,6 +48,32 @@ def counts(cell: Cell) -> dict[str, int]:
     each = {name: found.count(name) for name in OUTCOMES if name != "disagree"}
     judged = sum(each[name] for name in VERDICTS.values())
     return each | {"runs": len(found), "judged": judged}
+
+
+# A verdict's cause in a word or two, where its name is none.
+_REASONS = {
+    "nonfinite": "not finite",
+    "no_held_out": "no held-out data",
+    "level_unresolved": "near chance",
+    "train_unresolved": "too noisy",
+    "unresolved": "too noisy",
+    "drop_pending": "lr drop pending",
+    "lr_moves": "lr still moves",
+    "departs": "not at rest",
+}
+
+
+def reasons(cell: Cell) -> dict[str, int]:
+    """Why runs do not converge, or are not known to: each cause with how many, most first."""
+    judged = [e for e in cell.entries if of_entry(e) in ("not_converged", "undecided")]
+    causes = [entry.result.verdict.cause for entry in judged]
+    said = [_REASONS.get(cause, cause.replace("_", " ")) for cause in causes]
+    return dict(Counter(said).most_common())
+
+
+def listed(counts: Mapping[str, int]) -> str:
+    """`12 stuck, 1 broken`."""
+    return ", ".join(f"{count} {words}" for words, count in counts.items())
 
 
 def sentence(cells: list[dict[str, Any]], total: Mapping[str, int]) -> str:

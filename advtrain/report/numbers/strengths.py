@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from advtrain.diagnosis.seeds import wilson
-from advtrain.report.input.cells import plain
+from advtrain.report.input.labels import plain
 from advtrain.report.numbers.over_seeds import Summary, student, summary
 from advtrain.store.evaluation_csv import EvaluationRow
 

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from advtrain.report.numbers.outcome import OUTCOMES
+from advtrain.report.numbers.outcome import OUTCOMES, listed
 from advtrain.report.numbers.strengths import by_place, headline, rank
 from advtrain.terminal.duration import duration
 
@@ -25,13 +25,13 @@ def seeds(cell: Mapping[str, Any]) -> list[dict[str, str]]:
 
 
 def tooltip(cell: Mapping[str, Any]) -> str:
-    """A cell in a line: label, verdicts, accuracy."""
+    """A cell in a line: label, verdicts, accuracy; in full what the label shortens."""
     one = cell["last"]["test_robust_acc"]
     text = f"{cell['label']}: {cell['headline']}"
-    if one["mean"] is None:
-        return f"{text}; robust accuracy not measured"
     spread = "" if one["sd"] is None else f" ± {points(one['sd'])}"
-    return f"{text}; robust accuracy {percent(one['mean'])}%{spread} (n = {one['seeds']})"
+    said = f"{percent(one['mean'])}%{spread} (n = {one['seeds']})"
+    text += f"; robust accuracy {'not measured' if one['mean'] is None else said}"
+    return text if cell["full"] == cell["label"] else f"{text}; {cell['full']}"
 
 
 def grouped(cell: Mapping[str, Any]) -> list[list[Mapping[str, Any]]]:
@@ -197,7 +197,7 @@ def words(name: str) -> str:
 
 FILTERS: dict[str, Callable[..., Any]] = {
     "percent": percent, "points": points, "signed": signed, "figure": figure,
-    "typed": typed, "axis": axis, "words": words,
+    "listed": listed, "typed": typed, "axis": axis, "words": words,
     "duration": lambda seconds: "–" if seconds is None else duration(seconds),
     "whose": lambda run: whose([run]),
 }  # fmt: skip
