@@ -192,7 +192,7 @@ class Training(Section):
         "(of equals the lower loss is better)",
     )
     keep_every: Annotated[Count, Field(ge=1)] | None = Field(
-        None, description="keep the checkpoint of every so manieth epoch"
+        None, description="keep a checkpoint every N epochs"
     )
     precision: Literal["fp32", "bf16"] = Field(
         "fp32", description="of the passes that train; bf16 keeps weights and evaluation in fp32"

@@ -128,7 +128,7 @@ def _rounds(sweep: Sweep, grid: Sequence[Planned], wanted: Refinement | None, tr
 
 
 def _introduce(board: Board, options: Options, view: View) -> None:
-    """What there is, and what is to be done; what failed before and is left alone."""
+    """What there is, and what is to be done; what failed before or has lost files."""
     todo = {run.path for run in to_train(board, board.runs, options)}
     finished = sum(o.finished for o in board.outcomes.values())
     view.note(f"sweep of {len(board.runs)} runs: {finished} finished, {len(todo)} to train")
@@ -139,6 +139,8 @@ def _introduce(board: Board, options: Options, view: View) -> None:
                 f"failed earlier: {run.title}: {of.error}; {run.path}/log.txt "
                 "(--rerun failed repeats it)"
             )
+        elif of.finished and of.cause == "unjudged":
+            view.note(f"no verdict: {run.title}: {of.headline.partition(': ')[2]}; {run.path}")
 
 
 def _write_plan(study: Study, runs: Sequence[Planned], options: Options, directory: Path) -> None:

@@ -77,6 +77,7 @@ def test_a_sweep_shows_no_verdict_whose_epochs_are_lost(advtrain, run: Path, los
     done: Done = advtrain("sweep", "tiny.yaml", "--seeds", "0", "--json")
     (listed,) = json.loads(done.out)["runs"]
     assert listed["headline"] == f"cannot tell: {METRICS}"
+    assert f"no verdict: seed=0: {METRICS}; {run}" in done.err
 
 
 @pytest.mark.parametrize("content", [None, "{", "3"])

@@ -42,7 +42,7 @@ class Group:
 
     @property
     def share(self) -> slice:
-        """This process's part of what is shared out: every so manieth, never padded."""
+        """This process's part of what is shared out: every n-th, never padded."""
         return slice(self.rank, None, self.size)
 
     def sum(self, part: Tensor) -> Tensor:

@@ -22,7 +22,7 @@ _COPIES = 4
 
 @dataclass(frozen=True)
 class Fixed:
-    """The images, where they stand in the split, and every how manieth pixel is kept."""
+    """The images, where they stand in the split, and one in how many rows and columns is kept."""
 
     batch: Labelled
     index: np.ndarray
@@ -34,7 +34,7 @@ class Fixed:
         return self.thin(self.batch.x)
 
     def thin(self, images: Tensor) -> np.ndarray:
-        """Every so manieth row and column, as an array of its own."""
+        """Every n-th row and column, as an array of its own."""
         return np.ascontiguousarray(images[:, :, :: self.every, :: self.every].cpu().numpy())
 
 

@@ -46,7 +46,7 @@ def clean_score(model: nn.Module, images: Images, group: Group = ALONE) -> tuple
 def share_of(count: int, group: Group) -> list[Tensor]:
     """Positions of this process's share of so many images, in batches; it may have none.
 
-    In one piece: of every so manieth image another measurement may be asked for.
+    In one piece: of every n-th image another measurement may be asked for.
     """
     return portions(torch.arange(count).tensor_split(group.size)[group.rank], _BATCH)
 
